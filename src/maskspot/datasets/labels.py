@@ -1,0 +1,215 @@
+"""Labelled images on disk: a folder with a CSV of labels, or one folder per class."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskspot.errors import DataError, UsageError
+from maskspot.inputs import SUFFIXES
+
+LABEL_FILES = ("train_labels.csv", "train.csv", "labels.csv")
+"""Names under which a folder's labels are looked for, in this order, whatever their case."""
+
+COLUMNS = (("image", "target"), ("id", "label"))
+"""Pairs of columns that are understood without being named; a CSV of just two columns is too."""
+
+POSITIVE = ("mask", "masks", "masked", "with_mask", "mask_on", "positive", "yes", "true", "1")
+NEGATIVE = (
+    *("no_mask", "no-mask", "nomask", "unmasked", "without_mask", "mask_off"),
+    *("negative", "none", "no", "false", "0"),
+)
+"""Folder names, in lower case, by which the two classes are told apart."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One image with its label.
+
+    Attributes:
+        name: how the labels name it.
+        path: the file.
+        target: 1 where at least one face mask is visible, else 0.
+    """
+
+    name: str
+    path: Path
+    target: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What cannot be told from a folder itself.
+
+    Attributes:
+        labels: the CSV of labels, in the folder or anywhere, where it has no usual name.
+        image_column: the CSV's column of image names.
+        target_column: the CSV's column of labels, 0 or 1.
+        positive: the class folder that means "mask".
+    """
+
+    labels: str | None = None
+    image_column: str | None = None
+    target_column: str | None = None
+    positive: str | None = None
+
+
+def read_folders(folders: Iterable[Path], layout: Layout | None = None) -> list[Labelled]:
+    """Read one or more folders of labelled images, each sorted by name, as one data set.
+
+    A folder holds a CSV of labels beside its images (flat, or in `images/`), or one folder of
+    images for each of the two classes.
+
+    Raises:
+        DataError: labels or images are missing, or contradict each other.
+        UsageError: which CSV, column or folder is meant cannot be told.
+    """
+    found: dict[str, Labelled] = {}
+    for folder in folders:
+        for item in _read_folder(folder, layout or Layout()):
+            _add(found, str(item.path.resolve()), item, folder)
+    return list(found.values())
+
+
+def _read_folder(folder: Path, layout: Layout) -> list[Labelled]:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder of images")
+    file = _find_labels(folder) if layout.labels is None else Path(layout.labels)
+    if file is None:
+        found = _read_classes(folder, layout.positive)
+    else:
+        file = folder / file if (folder / file).exists() else file
+        found = _read_csv(file, folder, layout)
+    for target, word in ((1, "with"), (0, "without")):
+        if not any(item.target == target for item in found):
+            raise DataError(f"{file or folder}: no image is labelled {word} a mask ({target})")
+    return sorted(found, key=lambda item: item.name)
+
+
+def read_rows(file: Path) -> tuple[list[str], list[list[str]]]:
+    """Read a CSV: its header and its rows that are not empty, each as long as the header.
+
+    Raises:
+        DataError: it cannot be read, has no header, or a row has another number of columns.
+    """
+    try:
+        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+            header, *rows = [row for row in csv.reader(stream) if row] or [[]]
+    except (OSError, csv.Error) as error:
+        raise DataError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
+    if not header:
+        raise DataError(f"{file}: empty; it needs a header and rows")
+    for number, row in enumerate(rows, 2):
+        if len(row) != len(header):
+            raise DataError(f"{file}, row {number}: {len(row)} columns, not {len(header)}")
+    return header, rows
+
+
+def _find_labels(folder: Path) -> Path | None:
+    files = {file.name.lower(): file for file in sorted(folder.glob("*.[cC][sS][vV]"))}
+    for name in LABEL_FILES:
+        if name in files:
+            return files[name]
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files.values())
+        raise UsageError(f"{folder}: which file has the labels? Name one with --labels: {names}")
+    return next(iter(files.values()), None)
+
+
+def _read_csv(file: Path, folder: Path, layout: Layout) -> list[Labelled]:
+    header, rows = read_rows(file)
+    image, target = _columns(file, header, layout)
+    find = _Finder([folder / "images", folder])
+    found: dict[str, Labelled] = {}
+    missing = []
+    for number, row in enumerate(rows, 2):
+        name = row[image].strip()
+        path = find(name)
+        if path is None:
+            missing.append(name)
+            continue
+        item = Labelled(name, path, _target(row[target], f"{file}, row {number}"))
+        _add(found, name, item, file)
+    if missing:
+        raise DataError(
+            f"{file}: {len(missing)} of {len(rows)} images are not in {folder} or its images/: "
+            + ", ".join(missing[:3])
+            + (", ..." if len(missing) > 3 else "")  # noqa: PLR2004
+        )
+    return list(found.values())
+
+
+def _columns(file: Path, header: list[str], layout: Layout) -> tuple[int, int]:
+    names = [name.strip() for name in header]
+    pairs = [
+        (layout.image_column or image, layout.target_column or target)
+        for image, target in (*COLUMNS, tuple(names) if len(names) == 2 else COLUMNS[0])  # noqa: PLR2004
+    ]
+    for image, target in pairs:
+        if image in names and target in names and image != target:
+            return names.index(image), names.index(target)
+    raise UsageError(
+        f"{file}: name the columns of images and labels with --image-column and "
+        f"--target-column; it has {', '.join(names)}"
+    )
+
+
+def _target(text: str, where: str) -> int:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if value not in (0.0, 1.0):
+        raise DataError(f"{where}: a label is 0 or 1, not {text!r}")
+    return int(value)
+
+
+class _Finder:
+    """Finds an image by the name the labels give it: with or without its file ending."""
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self.folders = [folder for folder in folders if folder.is_dir()]
+        self.stems: dict[str, Path] | None = None
+
+    def __call__(self, name: str) -> Path | None:
+        for folder in self.folders:
+            if name and (folder / name).is_file():
+                return folder / name
+        if self.stems is None:
+            self.stems = {
+                path.stem: path
+                for folder in reversed(self.folders)
+                for path in sorted(folder.iterdir(), reverse=True)
+                if path.suffix.lower() in SUFFIXES
+            }
+        return self.stems.get(name)
+
+
+def _add(found: dict[str, Labelled], key: str, item: Labelled, where: Path) -> None:
+    """Keep one entry for each image; two that disagree are an error."""
+    if found.setdefault(key, item).target != item.target:
+        raise DataError(f"{where}: {item.name} is labelled both 0 and 1")
+
+
+def _read_classes(folder: Path, positive: str | None) -> list[Labelled]:
+    classes = sorted(
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
+    names = ", ".join(path.name for path in classes) or "none"
+    if len(classes) != 2:  # noqa: PLR2004
+        raise DataError(
+            f"{folder}: no CSV of labels, and not one folder for each of two classes: {names}"
+        )
+    chosen = [path for path in classes if path.name == positive]
+    if positive is None:
+        chosen = [path for path in classes if path.name.lower() in POSITIVE]
+        others = [path for path in classes if path.name.lower() in NEGATIVE]
+        chosen = chosen or [path for path in classes if others and path not in others]
+    if len(chosen) != 1:
+        raise UsageError(f"{folder}: which folder shows masks? Name it with --positive: {names}")
+    return [
+        Labelled(path.relative_to(folder).as_posix(), path, int(kind in chosen))
+        for kind in classes
+        for path in sorted(kind.rglob("*"))
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
+    ]

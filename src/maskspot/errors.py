@@ -1,0 +1,50 @@
+"""The errors a user can meet, each with the exit code the command line ends with.
+
+Exit codes: 0 all went well, 1 some images could not be scored, 2 wrong usage,
+3 bad data or model, 4 service or network, 130 interrupted.
+"""
+
+from typing import ClassVar
+
+
+class MaskspotError(Exception):
+    """Base of every error maskspot raises on purpose; its text is one line for the user."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class UsageError(MaskspotError):
+    """An option, setting or combination of them that cannot be obeyed."""
+
+    exit_code = 2
+
+
+class MissingExtraError(UsageError):
+    """A command needs an optional part of maskspot that is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs more packages: pip install 'maskspot[{extra}]'")
+
+
+class DataError(MaskspotError):
+    """Labels, folders or runs that are missing, inconsistent or damaged."""
+
+
+class ImageError(MaskspotError):
+    """One image that cannot be read; the text says what is wrong with it."""
+
+    exit_code = 1
+
+
+class ModelFileError(MaskspotError):
+    """A model file that is missing, damaged, or not one this version understands."""
+
+
+class ExportError(MaskspotError):
+    """An export that failed its checks; nothing was written."""
+
+
+class DownloadError(MaskspotError):
+    """Something that had to come from the network and did not."""
+
+    exit_code = 4

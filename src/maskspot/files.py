@@ -1,0 +1,45 @@
+"""Files appear whole or not at all: written beside, then renamed."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a name beside `path` to write to; on success it becomes `path`, else it goes away.
+
+    Something that is no regular file (a pipe, `/dev/stdout`) is written to directly.
+
+    Raises:
+        OSError: the folder is missing or cannot be written, at once, before any work is done.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    handle, name = tempfile.mkstemp(f".tmp{path.suffix}", f".{path.stem[:80]}.", path.parent)
+    os.close(handle)
+    beside = Path(name)
+    try:
+        yield beside
+        # mkstemp makes files private; the result gets what any new file gets, or keeps
+        # what it had.
+        beside.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file as UTF-8."""
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

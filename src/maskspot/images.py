@@ -1,0 +1,200 @@
+"""Bytes to pixels: the one way maskspot reads an image, in training and in prediction alike."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from maskspot.errors import ImageError, UsageError
+
+ImageSource = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[np.uint8]
+"""A path, the bytes of a file, an open binary file, a Pillow image, or RGB uint8 (H, W, 3)."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+"""What is decoded, told by content (never a format that runs a program, as EPS does); HEIC too
+when its plug-in is installed."""
+
+MAX_PIXELS = 2 * 89_478_485
+"""Default limit on width x height: where Pillow itself refuses an image as a decompression bomb."""
+
+FITS = ("squash", "pad")
+FILTERS = {name.lower(): member for name, member in Image.Resampling.__members__.items()}
+
+# EXIF 2.32, tag 274: what undoes each orientation. Pillow's own exif_transpose
+# rewrites the EXIF block too, and fails where that is damaged.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes the network's square input: a property of the model.
+
+    Attributes:
+        size: side of the square, in pixels.
+        fit: `squash` scales width and height apart to fill the square; `pad` keeps the
+            proportions and centres the image on grey (128).
+        filter: Pillow's resampling filter. All but `nearest` are antialiased.
+    """
+
+    size: int = 256
+    fit: str = "squash"
+    filter: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        if type(self.size) is not int or not 16 <= self.size <= 4096:  # noqa: PLR2004
+            raise UsageError(f"size: {self.size!r} is not a whole number from 16 to 4096")
+        if self.fit not in FITS:
+            raise UsageError(f"fit: {self.fit!r} is not one of {', '.join(FITS)}")
+        if self.filter not in FILTERS:
+            raise UsageError(f"filter: {self.filter!r} is not one of {', '.join(FILTERS)}")
+
+    def apply(self, image: Image.Image) -> NDArray[np.uint8]:
+        """Return an RGB image as uint8 of shape (size, size, 3)."""
+        shape, resample = (self.size, self.size), FILTERS[self.filter]
+        if self.fit == "pad":
+            image = ImageOps.pad(image, shape, resample, color=(128, 128, 128))
+        elif image.size != shape:
+            image = image.resize(shape, resample)
+        return np.asarray(image)
+
+    def read(self, source: ImageSource, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+        """Read `source` and return uint8 (size, size, 3); raises `ImageError`."""
+        return self.apply(open_rgb(source, max_pixels))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as they stand in a model file."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Preprocessing":
+        """Return what `to_dict` was made from; raises `UsageError` or `KeyError`."""
+        return cls(values["size"], values["fit"], values["filter"])
+
+
+def read_image(source: ImageSource, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Return an image's pixels, upright, as RGB uint8 of shape (H, W, 3).
+
+    Raises:
+        ImageError: it is missing, empty, truncated, no image, or larger than `max_pixels`.
+    """
+    return np.asarray(open_rgb(source, max_pixels))
+
+
+def open_rgb(source: ImageSource, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Return an image decoded, upright and in mode RGB: `read_image` without its last copy."""
+    # Asked for more than Pillow's own guard allows, we must lift that too: it is one
+    # number for the process.
+    if Image.MAX_IMAGE_PIXELS and max_pixels > 2 * Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = max_pixels
+    try:
+        if isinstance(source, np.ndarray):
+            return _from_array(source, max_pixels)
+        if isinstance(source, Image.Image):
+            return _to_rgb(source, max_pixels)
+        if isinstance(source, bytes):
+            return _decode(BytesIO(source), max_pixels)
+        if isinstance(source, str | os.PathLike):
+            with Path(source).open("rb") as file:
+                return _decode(file, max_pixels)
+        return _decode(source, max_pixels)
+    except ImageError:
+        raise
+    except MemoryError:
+        raise ImageError("not enough memory to decode it") from None
+    except OSError as error:
+        raise ImageError(_line(error.strerror or error)) from error
+    except Exception as error:
+        # Pillow's decoders raise whatever a damaged file leads them to: struct.error,
+        # SyntaxError, ValueError, IndexError... Each means that this image is unreadable.
+        raise ImageError(f"damaged image ({_line(error)})") from error
+
+
+def _decode(file: BinaryIO, max_pixels: int) -> Image.Image:
+    if not file.seekable():
+        file = BytesIO(file.read())
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        image = _open_heif(file)
+    except Image.DecompressionBombError:
+        raise ImageError(f"more than the limit of {max_pixels:,} pixels") from None
+    with image:
+        return _to_rgb(image, max_pixels)
+
+
+def _open_heif(file: BinaryIO) -> Image.Image:
+    """Open what Pillow alone did not know, if it is HEIC and the plug-in is installed."""
+    file.seek(0)
+    head = file.read(12)
+    if not head:
+        raise ImageError("empty file")
+    if head[4:8] != b"ftyp" or head[8:] not in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
+        raise ImageError(f"not an image, or damaged from its start (known: {', '.join(FORMATS)})")
+    try:
+        import pillow_heif
+    except ImportError:
+        raise ImageError("HEIC image: pip install 'maskspot[heic]' to read it") from None
+    pillow_heif.register_heif_opener()
+    return Image.open(file, formats=("HEIF",))
+
+
+def _to_rgb(image: Image.Image, max_pixels: int) -> Image.Image:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageError(f"{width} x {height} is more than the limit of {max_pixels:,} pixels")
+    image.load()
+    turn = _UPRIGHT.get(_orientation(image))
+    if image.mode.startswith("I") or image.mode == "F":
+        rgb = _deep_grey_to_8_bit(image).convert("RGB")
+    elif image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        rgb = Image.new("RGB", rgba.size, "white")
+        rgb.paste(rgba, mask=rgba.getchannel("A"))
+    else:
+        rgb = image.convert("RGB")
+    return rgb.transpose(turn) if turn is not None else rgb
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(0x0112, 1))
+    except Exception:  # a damaged EXIF block must not cost us the pixels
+        return 1
+
+
+def _deep_grey_to_8_bit(image: Image.Image) -> Image.Image:
+    """Bring 16- and 32-bit integers and floats to 0..255.
+
+    16-bit data span 0..65535; 32-bit and float data do not say what white is, so it is the
+    least of the usual values (1 for floats, 255 for floats, 65535) that holds them all.
+    """
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    peak = float(values.max(initial=0.0))
+    usual = (1.0, 255.0, 65535.0) if image.mode == "F" else (65535.0,)
+    white = next((value for value in usual if peak <= value), peak)
+    return Image.fromarray(np.rint(values.clip(0, white) * (255 / white)).astype(np.uint8))
+
+
+def _from_array(array: NDArray[Any], max_pixels: int) -> Image.Image:
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.size == 0:  # noqa: PLR2004
+        raise ImageError(f"an array must be uint8 (H, W, 3), not {array.dtype} {array.shape}")
+    return _to_rgb(Image.fromarray(array), max_pixels)
+
+
+def _line(error: object) -> str:
+    """Return an error's text on one line."""
+    return " ".join(str(error).split()) or type(error).__name__

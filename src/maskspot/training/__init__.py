@@ -1,0 +1,1 @@
+"""Training a network: settings, pixels, augmentation, the loop. Needs maskspot[train]."""

@@ -1,0 +1,102 @@
+"""Every image decoded once: a memory-mapped cache of the pixels that a network sees."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskspot.errors import DataError, ImageError
+from maskspot.files import replacing
+from maskspot.images import Preprocessing
+
+# Part of every key: raise it whenever images.py decodes the same bytes to other pixels.
+_DECODER = 1
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Decoded images.
+
+    Attributes:
+        array: uint8 (N, S, S, 3), memory-mapped, read-only; zeros where an image is unreadable.
+        errors: why, by index.
+    """
+
+    array: NDArray[np.uint8]
+    errors: dict[int, str]
+
+
+def load_pixels(
+    paths: Sequence[Path],
+    preprocessing: Preprocessing,
+    folder: Path,
+    on_image: Callable[[int], None] = lambda count: None,
+) -> Pixels:
+    """Return the images' pixels, from the cache in `folder` or decoded into it.
+
+    The cache's key is the content of the files, their order and the preprocessing: it can be
+    neither stale nor wrong, and may be deleted at any time.
+
+    Args:
+        paths: the image files.
+        preprocessing: how they become square.
+        folder: where caches are kept; made if need be.
+        on_image: called with 1 for each image that is decoded.
+
+    Raises:
+        DataError: a file has gone, or the disk is too small for the cache.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            digests = list(pool.map(_digest, paths))
+        except OSError as error:
+            raise DataError(f"{error.filename}: {error.strerror}") from None
+        key = hashlib.sha256(
+            json.dumps([_DECODER, preprocessing.to_dict(), digests]).encode()
+        ).hexdigest()
+        file = folder / f"pixels-{key[:20]}.npy"
+        notes = file.with_suffix(".json")
+        if not (file.exists() and notes.exists()):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                errors = _decode_all(pool, paths, preprocessing, file, on_image)
+                notes.write_text(json.dumps(errors), encoding="utf-8")
+            except OSError as error:
+                raise DataError(f"{folder}: cannot keep decoded images ({error})") from None
+    reasons = json.loads(notes.read_text(encoding="utf-8"))
+    return Pixels(np.load(file, mmap_mode="r"), {int(k): text for k, text in reasons.items()})
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _decode_all(
+    pool: ThreadPoolExecutor,
+    paths: Sequence[Path],
+    preprocessing: Preprocessing,
+    file: Path,
+    on_image: Callable[[int], None],
+) -> dict[int, str]:
+    shape = (len(paths), preprocessing.size, preprocessing.size, 3)
+    errors: dict[int, str] = {}
+
+    def decode(index: int) -> None:
+        try:
+            array[index] = preprocessing.read(paths[index])
+        except ImageError as error:
+            errors[index] = str(error)
+        on_image(1)
+
+    with replacing(file) as beside:
+        array = np.lib.format.open_memmap(beside, mode="w+", dtype=np.uint8, shape=shape)
+        list(pool.map(decode, range(len(paths))))
+        array.flush()
+    return errors

@@ -1,0 +1,119 @@
+"""A training run's folder: what is in it, and where."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from maskspot import __version__
+from maskspot.errors import DataError, UsageError
+from maskspot.files import write_text
+from maskspot.training.config import Settings, resolve
+
+Row = dict[str, float]
+"""One epoch of `history.csv`."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder, `runs/NAME`.
+
+    It holds `settings.json`, `run.json` (data, versions), `history.csv`, `train_loss.png`,
+    `train_accuracy.png`, `validation.csv`, `metrics.json`, `best.keras` and `last.keras` (the
+    network after the best and the last epoch), `checkpoint.keras` (the last epoch's with the
+    optimizer's state, to resume from) and `check_pixels.npy` (validation images, against which
+    an export is checked).
+    """
+
+    folder: Path
+
+    @classmethod
+    def create(cls, folder: Path, settings: Settings, data: Sequence[Path]) -> "Run":
+        """Make the folder.
+
+        Raises:
+            UsageError: it exists.
+        """
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            raise UsageError(
+                f"{folder} exists: take another --name, or go on with --resume {folder}"
+            ) from None
+        run = cls(folder)
+        write_text(run.folder / "settings.json", settings.to_json())
+        run.write_json(
+            "run.json",
+            {"maskspot": __version__, "data": [str(path.resolve()) for path in data]},
+        )
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> "Run":
+        """Open a run that exists.
+
+        Raises:
+            DataError: this is no run.
+        """
+        if not (folder / "settings.json").is_file():
+            raise DataError(f"{folder}: not a training run (no settings.json in it)")
+        return cls(folder)
+
+    @property
+    def settings(self) -> Settings:
+        """The resolved settings that the run was started with."""
+        return resolve(file=self.folder / "settings.json")
+
+    @property
+    def data(self) -> list[Path]:
+        """The data sets it learns from."""
+        return [Path(path) for path in self.read_json("run.json")["data"]]
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last epoch's network with the optimizer's state."""
+        return self.folder / "checkpoint.keras"
+
+    def kept(self) -> Path:
+        """Return the network that the run hands on: `best.keras` or `last.keras`."""
+        return self.folder / f"{self.settings.keep}.keras"
+
+    def history(self) -> list[Row]:
+        """Return the finished epochs."""
+        file = self.folder / "history.csv"
+        if not file.is_file():
+            return []
+        with file.open(encoding="utf-8", newline="") as stream:
+            return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(stream)]
+
+    def write_history(self, rows: Sequence[Row]) -> None:
+        """Write the finished epochs."""
+        self.write_csv("history.csv", list(rows[0]), [list(row.values()) for row in rows])
+
+    def write_csv(self, name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Write one of the folder's tables."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([header, *rows])
+        write_text(self.folder / name, text.getvalue())
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read one of the folder's JSON files.
+
+        Raises:
+            DataError: it is missing or damaged.
+        """
+        file = self.folder / name
+        try:
+            values = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{file}: missing or damaged ({error})") from None
+        if not isinstance(values, dict):
+            raise DataError(f"{file}: damaged (not an object)")
+        return values
+
+    def write_json(self, name: str, values: Mapping[str, Any]) -> None:
+        """Write one of the folder's JSON files."""
+        write_text(self.folder / name, json.dumps(values, indent=2) + "\n")
