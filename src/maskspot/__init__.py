@@ -1,5 +1,39 @@
-"""maskspot: how likely is it that this image shows at least one face mask?"""
+"""maskspot: how likely is it that this image shows at least one face mask?
+
+import maskspot
+
+predictor = maskspot.load()
+score = predictor.predict("photo.jpg")
+score.probability
+"""
+
+import os
+from typing import TYPE_CHECKING, Any
 
 from maskspot._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from maskspot.predictor import Predictor, Score
+
+__all__ = ["Predictor", "Score", "__version__", "load"]
+
+
+def load(model: str | os.PathLike[str] | None = None) -> "Predictor":
+    """Load a model: a file, or the name of one that ships; None takes the default.
+
+    Raises:
+        maskspot.errors.ModelFileError: it is missing, damaged, or not understood.
+    """
+    from maskspot.models import DEFAULT
+    from maskspot.predictor import Predictor
+
+    return Predictor(DEFAULT if model is None else model)
+
+
+def __getattr__(name: str) -> Any:
+    """Import the predictor when it is first asked for: it brings numpy and onnxruntime."""
+    if name in ("Predictor", "Score"):
+        from maskspot import predictor
+
+        return getattr(predictor, name)
+    raise AttributeError(f"module 'maskspot' has no attribute {name!r}")

@@ -15,7 +15,7 @@ from maskspot.errors import UsageError
 
 
 def _setting(default: Any, help: str, *, choices: tuple[str, ...] = (), least: float = 0.0) -> Any:
-    """A field with what its option's help says, and the values it admits."""
+    """Make a field with what its option's help says, and the values it admits."""
     return field(default=default, metadata={"help": help, "choices": choices, "least": least})
 
 
@@ -27,7 +27,7 @@ class Settings:
         "efficientnet-b0", "network", choices=("efficientnet-b0", "mobilenet-0.25")
     )
     weights: str = _setting(
-        "imagenet", "what it starts from: imagenet, noisy-student, none, or a file of weights"
+        "imagenet", "what it starts from: imagenet, noisy-student, none, or a file"
     )
     size: int = _setting(256, "side of the square input, in pixels", least=32)
     fit: str = _setting("squash", "how an image becomes square", choices=("squash", "pad"))
@@ -38,7 +38,7 @@ class Settings:
     )
     normalisation: str = _setting(
         "backbone",
-        "of pixels: what the backbone's weights expect, or unit (divide by 255)",
+        "of pixels; unit divides by 255",
         choices=("backbone", "unit"),
     )
     dropout: float = _setting(0.2, "share of features dropped before the last layer")
@@ -51,7 +51,7 @@ class Settings:
     weight_decay: float = _setting(1e-2, "adamw's weight decay")
     schedule: str = _setting(
         "cosine",
-        "learning rate: cosine (to 0, after the warm-up), plateau, or constant",
+        "of the learning rate; cosine ends at 0, after a warm-up",
         choices=("cosine", "plateau", "constant"),
     )
     warmup: float = _setting(1.0, "cosine: epochs of linear warm-up")
@@ -62,7 +62,7 @@ class Settings:
     patience: int = _setting(0, "stop after so many epochs without a better loss; 0 never does")
     keep: str = _setting(
         "last",
-        "epoch that the run hands on: best (by validation loss) or last",
+        "epoch that the run hands on",
         choices=("best", "last"),
     )
 

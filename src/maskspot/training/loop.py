@@ -169,27 +169,25 @@ def _epoch(
     listener: Listener,
 ) -> Row:
     """Train for an epoch and return its first figures."""
-    epoch, started, rate = len(losses), time.perf_counter(), 0.0
-    logs = {"loss": math.nan, "accuracy": math.nan}
-    model.reset_metrics()
+    epoch, started, rate, speed = len(losses), time.perf_counter(), 0.0, 0.0
+    sums = {"loss": 0.0, "accuracy": 0.0}
     for step in range(batches.steps):
         rate = schedule.learning_rate(batches.settings, losses, epoch + step / batches.steps)
         model.optimizer.learning_rate.assign(rate)
-        logs = model.train_on_batch(*next(stream), return_dict=True)
-        if not math.isfinite(logs["loss"]):
+        logs = model.train_on_batch(*next(stream), return_dict=True)  # of this batch alone
+        sums = {name: total + float(logs[name]) for name, total in sums.items()}
+        if not math.isfinite(sums["loss"]):
             raise DataError(
-                f"training diverged in epoch {epoch + 1} (loss {logs['loss']}): "
+                f"training diverged in epoch {epoch + 1} (its loss is no longer a number): "
                 f"start again with a --learning-rate below {batches.settings.learning_rate:g}"
             )
-        done = (step + 1) * batches.size
-        speed = done / (time.perf_counter() - started)
-        listener.step(epoch + 1, step + 1, batches.steps, float(logs["loss"]), speed)
+        speed = (step + 1) * batches.size / (time.perf_counter() - started)
+        listener.step(epoch + 1, step + 1, batches.steps, sums["loss"] / (step + 1), speed)
     return {
         "epoch": epoch + 1,
         "learning_rate": rate,
-        "loss": float(logs["loss"]),
-        "accuracy": float(logs["accuracy"]),
-        "images_per_second": batches.steps * batches.size / (time.perf_counter() - started),
+        **{name: total / batches.steps for name, total in sums.items()},
+        "images_per_second": speed,
     }
 
 

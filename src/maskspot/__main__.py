@@ -1,0 +1,5 @@
+"""`python -m maskspot`."""
+
+from maskspot.cli import main
+
+main()

@@ -1,0 +1,71 @@
+"""The command line: one file for each command; what is heavy is imported inside it."""
+
+import os
+import signal
+import sys
+import warnings
+from typing import Annotated, NoReturn
+
+import typer
+
+from maskspot._version import __version__
+from maskspot.cli.console import say
+from maskspot.cli.export import export
+from maskspot.cli.fetch import fetch
+from maskspot.cli.predict import predict
+from maskspot.cli.train import train
+from maskspot.errors import MaskspotError
+
+app = typer.Typer(
+    name="maskspot",
+    help="How likely is it that this image shows at least one face mask?",
+    epilog="Exit codes: 0 all went well, 1 some images could not be scored, 2 wrong usage, "
+    "3 bad data or model, 4 service or network, 130 interrupted.",
+    pretty_exceptions_enable=False,
+)
+for command in (predict, fetch, train, export):
+    app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"maskspot {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Take the options that go before a command."""
+
+
+def main() -> NoReturn:
+    """Run the command line; every error a user can cause ends in one line and an exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    warnings.filterwarnings("ignore", module="PIL")  # an image's oddities are its Score's matter
+    try:
+        code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False) or 0
+        sys.stdout.flush()
+    except MaskspotError as error:
+        say(f"error: {error}")
+        code = error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has gone; leave without Python's complaint at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        say(f"error: {where}{error.strerror or error}")
+        code = 3
+    except Exception as error:
+        # Typer's own usage errors; their class is private to it.
+        if not hasattr(error, "format_message"):
+            raise
+        say(f"error: {error.format_message()} (see --help)")
+        code = getattr(error, "exit_code", 2)
+    if code == 130:  # noqa: PLR2004
+        say("interrupted")
+    sys.exit(code)

@@ -1,0 +1,180 @@
+"""`maskspot train`."""
+
+import inspect
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import Field, fields
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from maskspot.cli.console import progress_bar, say, warn
+from maskspot.datasets.labels import read_folders
+from maskspot.errors import MaskspotError, UsageError
+from maskspot.extras import require_train
+from maskspot.training.config import PRESETS, Settings, resolve, setting_types
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from maskspot.datasets.labels import Labelled
+    from maskspot.training.run import Row, Run
+
+
+def _help(spec: Field[Any]) -> str:
+    choices = spec.metadata["choices"]
+    return (
+        spec.metadata["help"]
+        + (f": {', '.join(choices)}" if choices else "")
+        + (f" (default: {spec.default})" if spec.default is not None else "")
+    )
+
+
+def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for each setting, in place of its `**options`."""
+    *own, _ = inspect.signature(command).parameters.values()
+    types = setting_types()
+    options = [
+        inspect.Parameter(
+            spec.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                types[spec.name] | None,
+                typer.Option(
+                    help=_help(spec),
+                    show_default=False,
+                    rich_help_panel="Settings, with the values of the preset default",
+                ),
+            ],
+        )
+        for spec in fields(Settings)
+    ]
+    command.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in (*own, *options)}
+    return command
+
+
+@_with_settings
+def train(
+    data: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Folders of labelled images: a labels CSV with images beside it or in images/, "
+            "or one folder for each class.",
+            metavar="DATA...",
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of the run.", show_default="the backbone's and a number")
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Folder that runs are kept in.")] = Path("runs"),
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with this run, as it was set.", metavar="RUN")
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Settings to begin with.", metavar="|".join(PRESETS)),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML or JSON file of settings; options win over it.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only errors.")] = False,
+    **options: Any,
+) -> None:
+    """Train a network on labelled photos; leaves runs/NAME, which export turns into a model.
+
+    Ctrl-C stops it; --resume goes on from the last finished epoch.
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    if resume and (data or name or preset or config or given):
+        raise UsageError("--resume goes on as the run was set: no DATA and no settings beside it")
+    if not resume and not data:
+        raise UsageError("name the folder of labelled images: maskspot train DATA")
+    settings = None if resume else resolve(preset, config, given)
+    require_train("maskspot train")
+    from maskspot.training.run import Run
+
+    if resume:
+        run = Run.open(resume)
+    else:
+        assert data
+        assert settings
+        read_folders(data, settings.layout)  # refuse bad data before a folder is made
+        run = Run.create(_folder(runs, name, settings.backbone), settings, data)
+    try:
+        _train(run, quiet)
+    except MaskspotError:
+        if not run.checkpoint.exists():
+            shutil.rmtree(run.folder)  # made by this call, and nothing in it
+        raise
+    except KeyboardInterrupt:
+        say(f"stopped; go on with: maskspot train --resume {run.folder}")
+        raise
+    print(run.folder)
+
+
+def _folder(runs: Path, name: str | None, backbone: str) -> Path:
+    if name is None:
+        return next(
+            folder for number in count(1) if not (folder := runs / f"{backbone}-{number}").exists()
+        )
+    if Path(name).name != name or name.startswith("."):
+        raise UsageError(f"--name: {name!r} is no plain name of a folder; --runs says where")
+    return runs / name
+
+
+def _train(run: "Run", quiet: bool) -> None:
+    from maskspot.training.loop import train as train_run
+
+    with progress_bar(quiet, "images") as bar:
+        metrics = train_run(run, _Display(bar, quiet))
+    if not quiet:
+        scores = metrics["validation"]
+        say(
+            f"{run.folder}: kept epoch {metrics['kept_epoch']} of {metrics['epochs']}; validation "
+            f"log loss {scores['log_loss']:.4f}, accuracy {scores['accuracy']:.4f}, AUC "
+            f"{scores['auc']:.4f}\nnow: maskspot export {run.folder} -o model.onnx"
+        )
+
+
+class _Display:
+    """Shows training on stderr: a bar for the running epoch, a line for each finished one."""
+
+    def __init__(self, bar: "Progress | None", quiet: bool) -> None:
+        self.bar, self.quiet = bar, quiet
+        self.task = bar.add_task("decoding", total=None) if bar else None
+
+    def data(self, images: "Sequence[Labelled]") -> None:
+        masks = sum(item.target for item in images)
+        self._line(f"{len(images)} images: {masks} with a mask, {len(images) - masks} without")
+        self._update(total=len(images))
+
+    def decoded(self, count: int) -> None:
+        self._update(advance=count)
+
+    def skipped(self, item: "Labelled", reason: str) -> None:
+        warn(f"{item.path}: {reason}; left out")
+
+    def step(self, epoch: int, step: int, steps: int, loss: float, speed: float) -> None:
+        self._update(
+            description=f"epoch {epoch}  loss {loss:.4f}", total=steps, completed=step, speed=speed
+        )
+
+    def epoch(self, row: "Row", best: bool) -> None:
+        self._line(
+            f"epoch {row['epoch']:g}: loss {row['loss']:.4f}, accuracy {row['accuracy']:.4f}; "
+            f"validation loss {row['val_loss']:.4f}, accuracy {row['val_accuracy']:.4f}"
+            f"{' (best)' if best else ''}; {row['images_per_second']:.0f} images/s"
+        )
+
+    def _line(self, text: str) -> None:
+        if not self.quiet:
+            say(text)
+
+    def _update(self, **values: Any) -> None:
+        if self.bar and self.task is not None:
+            self.bar.update(self.task, **values)

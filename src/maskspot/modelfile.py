@@ -1,0 +1,90 @@
+"""The model file: an ONNX graph that carries all that a predictor must know about it.
+
+The contract of format 1. The graph has one input, `images`: RGB uint8 (N, S, S, 3), N free; and
+an output `probability`: float32 (N, 1), the probability that the image shows at least one face
+mask. Normalisation is inside the graph. `metadata_props` has one entry, `maskspot`: the JSON form
+of `ModelInfo`. Later formats may add outputs; readers ignore names they do not know.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from maskspot._version import __version__
+from maskspot.errors import ModelFileError, UsageError
+from maskspot.images import Preprocessing
+
+KEY = "maskspot"
+FORMAT = 1
+INPUT = "images"
+OUTPUT = "probability"
+QUESTION = "at least one face mask is visible"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model file says of itself.
+
+    Attributes:
+        name: what the model is called.
+        preprocessing: how an image becomes its input.
+        backbone: of the network.
+        metrics: measured on its validation images, by name.
+        training: where the network came from: weights, data, settings, in plain values.
+        format: of the file; this version reads 1.
+        maskspot: the version that wrote it.
+        question: what the probability is of.
+    """
+
+    name: str
+    preprocessing: Preprocessing
+    backbone: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    format: int = FORMAT
+    maskspot: str = __version__
+    question: str = QUESTION
+
+    def to_json(self) -> str:
+        """Return the text that stands in the file's metadata."""
+        return json.dumps(asdict(self))
+
+
+def read_info(metadata: Mapping[str, str], name: str) -> ModelInfo:
+    """Return what a model file's metadata say.
+
+    Args:
+        metadata: the file's `metadata_props`.
+        name: of the file, for errors.
+
+    Raises:
+        ModelFileError: it is no model file of maskspot, or one of a later format.
+    """
+    if KEY not in metadata:
+        raise ModelFileError(
+            f"{name}: an ONNX file, but not maskspot's (no {KEY!r} in its metadata); "
+            "maskspot export writes one"
+        )
+    try:
+        values = json.loads(metadata[KEY])
+        version = values["format"]
+        if isinstance(version, int) and version > FORMAT:
+            raise ModelFileError(
+                f"{name}: written by maskspot {values.get('maskspot', '?')} in format {version}, "
+                f"and this is {__version__}, which reads up to {FORMAT}: pip install -U maskspot"
+            )
+        if version != FORMAT:
+            raise ValueError(f"format {version!r}")
+        return ModelInfo(
+            name=str(values["name"]),
+            preprocessing=Preprocessing.from_dict(values["preprocessing"]),
+            backbone=str(values["backbone"]),
+            metrics=dict(values["metrics"]),
+            training=dict(values["training"]),
+            format=version,
+            maskspot=str(values["maskspot"]),
+            question=str(values["question"]),
+        )
+    except (ValueError, KeyError, TypeError, UsageError) as error:
+        raise ModelFileError(f"{name}: its metadata are damaged ({error})") from error
