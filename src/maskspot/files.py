@@ -20,7 +20,10 @@ def replacing(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         yield path
         return
-    handle, name = tempfile.mkstemp(f".tmp{path.suffix}", f".{path.stem[:80]}.", path.parent)
+    try:
+        handle, name = tempfile.mkstemp(f".tmp{path.suffix}", f".{path.stem[:80]}.", path.parent)
+    except OSError as error:  # about a name that means nothing to the user
+        raise OSError(error.errno, error.strerror, str(path.parent)) from None
     os.close(handle)
     beside = Path(name)
     try:

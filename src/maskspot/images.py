@@ -24,7 +24,10 @@ MAX_PIXELS = 2 * 89_478_485
 """Default limit on width x height: where Pillow itself refuses an image as a decompression bomb."""
 
 FITS = ("squash", "pad")
-FILTERS = {name.lower(): member for name, member in Image.Resampling.__members__.items()}
+FILTERS = {
+    name: Image.Resampling[name.upper()]
+    for name in ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
+}
 
 # EXIF 2.32, tag 274: what undoes each orientation. Pillow's own exif_transpose
 # rewrites the EXIF block too, and fails where that is damaged.

@@ -123,10 +123,11 @@ def _convert(model: Any, info: ModelInfo) -> onnx.ModelProto:
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
-    """Rename a value wherever the graph names it: converters' own names vary."""
+    """Rename an input or output wherever the graph names it: converters' own names vary."""
     for node in graph.node:
         node.input[:] = [new if name == old else name for name in node.input]
         node.output[:] = [new if name == old else name for name in node.output]
     for value in (*graph.input, *graph.output):
         if value.name == old:
             value.name = new
+            value.type.tensor_type.shape.dim[0].dim_param = "N"

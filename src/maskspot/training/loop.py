@@ -72,7 +72,7 @@ def train(run: Run, listener: Listener) -> dict[str, Any]:
         with averaged(model, settings):
             probabilities = predict(model, pixels, validation)
             # A model of its own, uncompiled: without the optimizer's state.
-            _save(keras.Model(model.inputs, model.outputs), run.folder / "last.keras")
+            _save(keras.Model(model.input, model.output), run.folder / "last.keras")
         losses.append(log_loss(targets[validation], probabilities))
         row |= {
             "val_loss": losses[-1],

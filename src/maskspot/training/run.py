@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maskspot import __version__
+from maskspot._version import __version__
 from maskspot.errors import DataError, UsageError
 from maskspot.files import write_text
 from maskspot.training.config import Settings, resolve

@@ -1,0 +1,125 @@
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from maskspot.errors import UsageError
+from maskspot.images import FILTERS, FITS
+from maskspot.training.config import PRESETS, Settings, resolve
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_options_win_over_the_file_and_the_file_over_the_preset(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.toml", 'preset = "seed"\nepochs = 7\nbatch_size = 9\n')
+    settings = resolve(file=file, options={"epochs": 3})
+    assert (settings.epochs, settings.batch_size, settings.rotation) == (3, 9, 20.0)
+    assert resolve("default", file).rotation == Settings().rotation
+
+
+def test_toml_and_json_say_the_same(tmp_path: Path) -> None:
+    toml = write(tmp_path / "a.toml", "epochs = 7\nzoom = 1e-1\nhorizontal_flip = false\n")
+    text = json.dumps({"epochs": 7, "zoom": 0.1, "horizontal_flip": False})
+    assert resolve(file=toml) == resolve(file=write(tmp_path / "a.json", text))
+
+
+def test_resolved_settings_read_back_as_they_were(tmp_path: Path) -> None:
+    settings = resolve("seed", options={"labels": "x.csv", "seed": 5})
+    assert resolve(file=write(tmp_path / "settings.json", settings.to_json())) == settings
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("epoch", "epochs"), ("batchsize", "batch_size"), ("lr_rate", "learning_rate")],
+)
+def test_an_unknown_setting_is_refused_with_the_nearest(
+    tmp_path: Path, name: str, near: str
+) -> None:
+    file = write(tmp_path / "a.toml", f"{name} = 1\n")
+    with pytest.raises(UsageError, match=rf"a\.toml: unknown setting '{name}'.*'{near}'"):
+        resolve(file=file)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"epochs": 0}, "epochs: 0 is less than 1"),
+        ({"epochs": 2.5}, "epochs: 2.5 is not a whole number"),
+        ({"epochs": True}, "epochs: True is not a whole number"),
+        ({"epochs": "3"}, "epochs: '3' is not a whole number"),
+        ({"horizontal_flip": 1}, "horizontal_flip: 1 is not a true or false"),
+        ({"zoom": -0.1}, "zoom"),
+        ({"zoom": 1.0}, "zoom: 1.0 is more than 0.9"),
+        ({"rotation": float("nan")}, "rotation"),
+        ({"learning_rate": float("inf")}, "learning_rate"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"validation": 0.0}, "validation: 0 leaves nothing"),
+        ({"backbone": "resnet"}, "backbone: 'resnet' is not one of efficientnet-b0"),
+        ({"weights": 3}, "weights: 3 is not a text"),
+        ({"backbone": None}, "backbone"),
+    ],
+)
+def test_a_value_out_of_range_names_its_setting(values: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        resolve(options=values)
+
+
+def test_an_unknown_preset_is_refused() -> None:
+    with pytest.raises(UsageError, match="'best' is not one of default, seed"):
+        resolve("best")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.toml", "epochs = "), ("a.json", "{"), ("a.json", "[1]"), ("a.json", "[" * 100_000)],
+)
+def test_a_damaged_file_is_one_line(tmp_path: Path, name: str, text: str) -> None:
+    with pytest.raises(UsageError, match=name) as error:
+        resolve(file=write(tmp_path / name, text))
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        resolve(file=tmp_path / "none.toml")
+
+
+def test_the_preset_seed_is_the_original_recipe() -> None:
+    seed = PRESETS["seed"]
+    expected = {
+        "filter": "nearest", "fit": "squash", "size": 256, "normalisation": "unit",
+        "rotation": 20.0, "zoom": 0.15, "shear": 0.15, "width_shift": 0.2, "height_shift": 0.2,
+        "fill": "nearest", "horizontal_flip": False, "optimizer": "adam", "amsgrad": True,
+        "learning_rate": 1e-3, "batch_size": 4, "dropout": 0.2, "epochs": 70, "validation": 0.2,
+        "patience": 15, "schedule": "plateau", "plateau_factor": 0.1, "plateau_patience": 10,
+        "plateau_floor": 1e-5, "keep": "best", "backbone": "efficientnet-b0", "ema": 0.0,
+    }  # fmt: skip
+    assert {name: getattr(seed, name) for name in expected} == expected
+
+
+def test_the_original_config_json_maps_to_the_preset_seed(tmp_path: Path) -> None:
+    original = {
+        "im_width": 128, "im_height": 128, "compressFolder": "zip", "TestFolder": "Test",
+        "TrainFolder": "Train", "compressFile": "images.zip", "Epochs": 5, "Batch": 8,
+        "Dropout": 0.3, "Model_Path": "model.h5", "LabelFiles": "labels",
+    }  # fmt: skip
+    settings = resolve(file=write(tmp_path / "config.json", json.dumps(original)))
+    assert settings == resolve(
+        "seed", options={"size": 128, "epochs": 5, "batch_size": 8, "dropout": 0.3}
+    )
+    write(tmp_path / "config.json", json.dumps(original | {"im_height": 64}))
+    with pytest.raises(UsageError, match="must be the same"):
+        resolve(file=tmp_path / "config.json")
+    write(tmp_path / "config.json", json.dumps(original | {"Epoch": 64}))
+    with pytest.raises(UsageError, match="'Epoch'; did you mean 'Epochs'"):
+        resolve(file=tmp_path / "config.json")
+
+
+def test_choices_are_those_of_the_code_that_obeys_them() -> None:
+    choices = {spec.name: spec.metadata["choices"] for spec in fields(Settings)}
+    assert set(choices["filter"]) == set(FILTERS)
+    assert choices["fit"] == FITS

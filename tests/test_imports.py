@@ -1,0 +1,102 @@
+"""What is imported when, and who may import whom."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import maskspot
+
+HEAVY = ("numpy", "onnxruntime", "PIL", "tensorflow", "keras", "cv2", "matplotlib")
+SOURCE = Path(maskspot.__file__).parent
+
+# Part of maskspot -> the parts it may import; those not named are free.
+MAY_IMPORT = {
+    "_version": set(),
+    "errors": set(),
+    "files": set(),
+    "extras": {"errors"},
+    "images": {"errors"},
+    "inputs": {"errors"},
+    "modelfile": {"_version", "errors", "images"},
+    "models": {"errors"},
+    "predictor": {"errors", "images", "modelfile", "models"},
+    "scoring": {"images", "predictor"},
+    "outputs": {"datasets", "errors", "files"},
+    "datasets": {"datasets", "errors", "inputs"},
+    "evaluation": {"evaluation"},
+    "training": {
+        *("_version", "datasets", "errors", "evaluation", "files", "images", "training"),
+    },
+    "exporting": {"errors", "files", "images", "modelfile", "predictor", "training"},
+}
+
+
+def python(script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in a fresh interpreter."""
+    words = [sys.executable, "-c", script]
+    return subprocess.run(words, check=False, capture_output=True, text=True)
+
+
+def loaded_by(code: str) -> set[str]:
+    """Return the heavy modules that a fresh interpreter has loaded after `code`."""
+    script = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\n"
+    script += f"print('LOADED', *(m for m in {HEAVY!r} if m in sys.modules))"
+    return set(python(script).stdout.rpartition("LOADED")[2].split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import maskspot",
+        "import maskspot; maskspot.__version__",
+        *(
+            f"sys.argv = ['maskspot', *{words!r}]; from maskspot.cli import main; main()"
+            for words in (
+                ["--help"],
+                ["--version"],
+                *([each, "--help"] for each in ("predict", "train", "export", "fetch")),
+            )
+        ),
+    ],
+)
+def test_help_and_version_load_nothing_heavy(code: str) -> None:
+    assert loaded_by(code) == set()
+
+
+def test_predict_never_loads_tensorflow(pictures: Path) -> None:
+    words = ["predict", str(pictures)]
+    code = f"sys.argv = ['maskspot', *{words!r}]; from maskspot.cli import main; main()"
+    assert loaded_by(code) == {"numpy", "onnxruntime", "PIL"}
+
+
+def test_dependencies_point_one_way() -> None:
+    wrong = []
+    for file in SOURCE.rglob("*.py"):
+        part = file.relative_to(SOURCE).parts[0].removesuffix(".py")
+        allowed = MAY_IMPORT.get(part)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("maskspot"):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+                parts = {name.split(".")[1] for name in names}
+                parts = {"_version" if each == "__version__" else each for each in parts}
+                if allowed is not None and not parts <= allowed:
+                    wrong.append(f"{file.name} imports {parts - allowed}")
+    assert not wrong
+    assert set(MAY_IMPORT) <= {path.stem for path in SOURCE.iterdir()}
+
+
+def test_train_and_export_without_their_extra_say_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "mask").mkdir()
+    for words in (["train", str(tmp_path)], ["export", str(tmp_path)]):
+        code = (
+            "import sys, maskspot.extras as e; e._TRAIN = ('no_such_module',); "
+            f"sys.argv = ['maskspot', *{words!r}]; from maskspot.cli import main; main()"
+        )
+        done = python(code)
+        assert done.returncode == 2
+        assert done.stderr == (
+            f"error: maskspot {words[0]} needs more packages: pip install 'maskspot[train]'\n"
+        )
