@@ -18,28 +18,21 @@ def random_warp(rng: np.random.Generator, settings: Settings) -> NDArray[np.floa
     """Draw one affine map, float64 (2, 3), from output to input pixels (x, y, 1).
 
     The ranges, and the order rotation, shift, shear, zoom about the image's centre, are those
-    of Keras' `ImageDataGenerator` (keras_preprocessing/image/affine_transformations.py), so
+    of Keras' `ImageDataGenerator` (`apply_affine_transform` in its legacy image module), so
     that the preset `seed` augments as the original did; the mirror comes first.
     """
-    angle, shear = np.deg2rad(
-        rng.uniform(-1, 1, 2) * (settings.rotation, settings.shear)  # degrees, either way
-    )
-    shift_y, shift_x = (
-        rng.uniform(-1, 1, 2) * (settings.height_shift, settings.width_shift) * settings.size
-    )
-    zoom_y, zoom_x = 1 + rng.uniform(-1, 1, 2) * settings.zoom
-    mirror = -1.0 if rng.random() < 0.5 and settings.horizontal_flip else 1.0  # noqa: PLR2004
+    angle, shear = np.deg2rad(rng.uniform(-1, 1, 2) * (settings.rotation, settings.shear))
+    shift = rng.uniform(-1, 1, 2) * (settings.width_shift, settings.height_shift) * settings.size
+    zoom = 1 + rng.uniform(-1, 1, 2) * settings.zoom
+    if rng.random() < 0.5 and settings.horizontal_flip:  # noqa: PLR2004
+        zoom[0] = -zoom[0]
     cos, sin = np.cos(angle), np.sin(angle)
-    # In (row, column, 1), as Keras has it.
-    rotate = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
-    move = np.array([[1, 0, shift_y], [0, 1, shift_x], [0, 0, 1]])
-    slant = np.array([[1, -np.sin(shear), 0], [0, np.cos(shear), 0], [0, 0, 1]])
-    scale = np.diag([zoom_y, zoom_x * mirror, 1])
+    rotate = np.array([[cos, -sin], [sin, cos]])
+    slant = np.array([[1, -np.sin(shear)], [0, np.cos(shear)]])
+    turn = rotate @ slant @ np.diag(zoom)
     centre = (settings.size - 1) / 2
-    there = np.array([[1, 0, centre], [0, 1, centre], [0, 0, 1]])
-    back = np.array([[1, 0, -centre], [0, 1, -centre], [0, 0, 1]])
-    warp = there @ rotate @ move @ slant @ scale @ back
-    return np.asarray(warp[:2, :][::-1][:, [1, 0, 2]])
+    # input = centre + rotate (shift + slant zoom (output - centre))
+    return np.column_stack([turn, centre + rotate @ shift - turn @ [centre, centre]])
 
 
 def augment(

@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -140,25 +141,40 @@ def _load(
 
 def _start_or_resume(run: Run, settings: Settings, steps: int) -> tuple[Any, list[Row]]:
     """Return the network, compiled, and the history up to where it stands."""
-    if run.checkpoint.is_file():
-        model = network.load(run.checkpoint)
-        return model, run.history()[: int(model.optimizer.iterations.numpy()) // steps]
-    model = network.build(settings)
-    average = {"use_ema": True, "ema_momentum": settings.ema} if settings.ema else {}
-    if settings.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(
-            weight_decay=settings.weight_decay, amsgrad=settings.amsgrad, **average
-        )
-        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
-    else:
-        optimizer = keras.optimizers.Adam(amsgrad=settings.amsgrad, **average)
+    resumed = network.load(run.checkpoint) if run.checkpoint.is_file() else None
+    model = network.build(replace(settings, weights="none") if resumed else settings)
     model.compile(
-        optimizer=optimizer,
+        optimizer=_optimizer(settings),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),
         metrics=[keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)],
         jit_compile=False,  # XLA runs at a fraction of the speed on a CPU
     )
-    return model, []
+    model.optimizer.build(model.trainable_variables)
+    if resumed is None:
+        return model, []
+    # Into a network of our own making: Keras does not restore which weights do not decay.
+    model.set_weights(resumed.get_weights())
+    for ours, theirs in zip(model.optimizer.variables, resumed.optimizer.variables, strict=True):
+        ours.assign(theirs)
+    return model, run.history()[: int(model.optimizer.iterations.numpy()) // steps]
+
+
+def _optimizer(settings: Settings) -> Any:
+    average = {"use_ema": True, "ema_momentum": settings.ema} if settings.ema else {}
+    if settings.optimizer == "adam":
+        return keras.optimizers.Adam(amsgrad=settings.amsgrad, **average)
+    optimizer = keras.optimizers.AdamW(
+        weight_decay=settings.weight_decay, amsgrad=settings.amsgrad, **average
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+    return optimizer
+
+
+def _seed_dropout(model: Any, seed: int, epoch: int) -> None:
+    """Make an epoch's dropout depend on the seed and the epoch alone, as its batches do."""
+    for at, layer in enumerate(network.layers(model)):
+        if hasattr(layer, "seed_generator"):
+            layer.seed_generator.state.assign([seed + at, epoch])
 
 
 def _epoch(
@@ -171,6 +187,7 @@ def _epoch(
     """Train for an epoch and return its first figures."""
     epoch, started, rate, speed = len(losses), time.perf_counter(), 0.0, 0.0
     sums = {"loss": 0.0, "accuracy": 0.0}
+    _seed_dropout(model, batches.settings.seed, epoch)
     for step in range(batches.steps):
         rate = schedule.learning_rate(batches.settings, losses, epoch + step / batches.steps)
         model.optimizer.learning_rate.assign(rate)

@@ -122,6 +122,15 @@ def load(file: Path) -> Any:
         raise DataError(f"{file}: damaged checkpoint ({' '.join(str(error).split())})") from error
 
 
+def layers(model: Any) -> Iterator[Any]:
+    """Yield a network's layers, those of networks inside it too."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from layers(layer)
+        else:
+            yield layer
+
+
 def _body(backbone: _Backbone, shape: tuple[int, int, int], settings: Settings) -> Any:
     def construct(weights: str | None) -> Any:
         return backbone.build(input_shape=shape, include_top=False, weights=weights)

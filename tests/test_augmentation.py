@@ -1,0 +1,112 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("cv2", reason="needs maskspot[train]")
+from maskspot.training.augmentation import augment, random_warp, warp
+from maskspot.training.config import PRESETS, Settings, resolve
+
+pytestmark = pytest.mark.train
+
+STILL = resolve(
+    options={
+        "size": 65, "rotation": 0.0, "zoom": 0.0, "shear": 0.0, "width_shift": 0.0,
+        "height_shift": 0.0, "horizontal_flip": False,
+    }
+)  # fmt: skip
+
+
+def dot(x: int, y: int) -> np.ndarray:
+    """A black 65 x 65 image with a white spot of 3 x 3 pixels about (x, y)."""
+    image = np.zeros((65, 65, 3), np.uint8)
+    image[y - 1 : y + 2, x - 1 : x + 2] = 255
+    return image
+
+
+def centre(image: np.ndarray) -> tuple[float, float]:
+    """Where the mass of an image is, (x, y)."""
+    weights = image[..., 0].astype(float)
+    y, x = np.mgrid[:65, :65]
+    return float((x * weights).sum() / weights.sum()), float((y * weights).sum() / weights.sum())
+
+
+def warped(settings: Settings, image: np.ndarray, seed: int) -> np.ndarray:
+    return warp(image, random_warp(np.random.default_rng(seed), settings), "constant")
+
+
+def test_without_ranges_an_image_stays_as_it_is() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (1, 65, 65, 3), dtype=np.uint8)
+    assert (augment(image, np.random.default_rng(1), STILL) == image).all()
+
+
+def test_a_mirror_is_exact_and_of_half_the_images() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (65, 65, 3), dtype=np.uint8)
+    settings = replace(STILL, horizontal_flip=True)
+    results = [warped(settings, image, seed) for seed in range(200)]
+    mirrored = [bool((result == image[:, ::-1]).all()) for result in results]
+    assert all(m or (r == image).all() for m, r in zip(mirrored, results, strict=True))
+    assert 70 < sum(mirrored) < 130
+
+
+def test_rotation_turns_about_the_centre_by_at_most_its_degrees() -> None:
+    settings = replace(STILL, rotation=20.0)
+    assert (warped(settings, dot(32, 32), 3)[32, 32] > 200).all()
+    angles = []
+    for seed in range(50):
+        x, y = centre(warped(settings, dot(52, 32), seed))
+        assert np.hypot(x - 32, y - 32) == pytest.approx(20, abs=0.5)
+        angles.append(np.rad2deg(np.arctan2(y - 32, x - 32)))
+    assert -20.5 < min(angles) < -12
+    assert 12 < max(angles) < 20.5
+
+
+@pytest.mark.parametrize(("name", "axis"), [("width_shift", 0), ("height_shift", 1)])
+def test_a_shift_moves_along_its_own_axis_by_at_most_its_share(name: str, axis: int) -> None:
+    settings = replace(STILL, **{name: 0.2})
+    moves = [np.subtract(centre(warped(settings, dot(32, 32), seed)), 32) for seed in range(50)]
+    assert max(abs(move[1 - axis]) for move in moves) < 0.1
+    reach = [move[axis] for move in moves]
+    assert 9 < max(reach) < 13.5
+    assert -13.5 < min(reach) < -9
+
+
+def test_zoom_scales_width_and_height_apart() -> None:
+    settings = replace(STILL, zoom=0.5)
+    places = [np.subtract(centre(warped(settings, dot(40, 40), seed)), 32) for seed in range(50)]
+    assert min(min(place) for place in places) > 8 / 1.55
+    assert max(max(place) for place in places) < 8 / 0.45
+    assert max(abs(x - y) for x, y in places) > 3
+
+
+def test_shear_slants_columns_by_the_row() -> None:
+    settings = replace(STILL, shear=30.0)
+    above = [centre(warped(settings, dot(32, 12), seed))[0] - 32 for seed in range(20)]
+    below = [centre(warped(settings, dot(32, 52), seed))[0] - 32 for seed in range(20)]
+    assert max(map(abs, above)) > 4
+    assert np.allclose(above, np.negative(below), atol=0.6)
+
+
+def test_the_composition_is_that_of_keras_imagedatagenerator() -> None:
+    """Against `apply_affine_transform` of the legacy image module that Keras still carries."""
+    from keras.src.legacy.preprocessing import image as legacy
+
+    settings = replace(PRESETS["seed"], size=65)
+    rng = np.random.default_rng(5)
+    angle, shear = rng.uniform(-1, 1, 2) * (settings.rotation, settings.shear)
+    tx, ty = rng.uniform(-1, 1, 2) * 0.2 * 65
+    zx, zy = 1 + rng.uniform(-1, 1, 2) * settings.zoom
+    smooth = np.mgrid[:65, :65].astype(np.float32).sum(0)[..., None].repeat(3, 2)
+    theirs = legacy.apply_affine_transform(
+        smooth, angle, tx, ty, shear, zx, zy, row_axis=0, col_axis=1, channel_axis=2,
+        fill_mode="nearest", order=1,
+    )  # fmt: skip
+    ours = warp(smooth.astype(np.uint8), random_warp(np.random.default_rng(5), settings))
+    assert np.abs(theirs - ours).max() < 1.5
+
+
+@pytest.mark.parametrize(("fill", "value"), [("nearest", 200), ("reflect", 200), ("constant", 0)])
+def test_beyond_the_border_is_what_fill_says(fill: str, value: int) -> None:
+    image = np.full((65, 65, 3), 200, np.uint8)
+    matrix = np.array([[1.0, 0, 30], [0, 1, 0]])
+    assert (warp(image, matrix, fill)[:, 40:] == value).all()

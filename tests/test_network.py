@@ -1,0 +1,164 @@
+"""The networks, and the weights they start from."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs maskspot[train]")
+import h5py
+import keras
+from efficientnet import weights as published
+from keras.src.backend import config
+from keras.src.legacy.saving import legacy_h5_format
+
+from maskspot import Predictor
+from maskspot.errors import DataError, DownloadError, UsageError
+from maskspot.exporting import export as exporting
+from maskspot.training import network
+from maskspot.training.config import resolve
+from maskspot.training.loop import train
+from maskspot.training.run import Run
+from tests.listener import Silent
+
+pytestmark = pytest.mark.train
+
+SMALL = {"backbone": "mobilenet-0.25", "size": 32}
+
+
+def test_efficientnet_goes_from_scratch_to_a_model_file(demo_data: Path, tmp_path: Path) -> None:
+    settings = resolve(options={"weights": "none", "size": 32, "epochs": 1, "batch_size": 32})
+    run = Run.create(tmp_path / "runs" / "b0", settings, [demo_data])
+    train(run, Silent())
+    info, difference = exporting.export(run, tmp_path / "b0.onnx")
+    assert info.backbone == "efficientnet-b0"
+    assert difference <= exporting.TOLERANCE
+    image = next((demo_data / "images").iterdir())
+    assert 0 <= Predictor(tmp_path / "b0.onnx").predict(image).probability <= 1
+
+
+@pytest.fixture
+def keras_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of Keras, and no way to the network."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(config, "_KERAS_DIR", str(tmp_path))
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    (tmp_path / "models").mkdir()
+    return tmp_path
+
+
+def body(model: Any) -> Any:
+    return next(layer for layer in model.layers if isinstance(layer, keras.Model))
+
+
+def save_as_published(model: Any, file: Path) -> None:
+    """Save in the layout of Keras 2, in which the published weights are."""
+    with h5py.File(file, "w") as stream:
+        legacy_h5_format.save_weights_to_hdf5_group(stream, model)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "weights", "file"),
+    [
+        (
+            "efficientnet-b0",
+            "imagenet",
+            "efficientnet-b0_weights_tf_dim_ordering_tf_kernels_autoaugment_notop.h5",
+        ),
+        ("efficientnet-b0", "noisy-student", "efficientnet-b0_noisy-student_notop.h5"),
+        ("mobilenet-0.25", "imagenet", "mobilenet_2_5_224_tf_no_top.h5"),
+    ],
+)
+def test_published_weights_come_from_the_cache_or_from_a_file(
+    backbone: str,
+    weights: str,
+    file: str,
+    keras_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options = {"backbone": backbone, "size": 64}
+    source = body(network.build(resolve(options=options | {"weights": "none"})))
+    cached = keras_home / "models" / file
+    save_as_published(source, cached)
+    content = cached.read_bytes()
+    digests = {
+        "imagenet": (hashlib.sha256(content).hexdigest(), published.IMAGENET_WEIGHTS_HASHES),
+        "noisy-student": (hashlib.md5(content).hexdigest(), published.NS_WEIGHTS_HASHES),
+    }
+    digest, table = digests[weights]
+    monkeypatch.setitem(table, "efficientnet-b0", ("", digest))
+    mine = keras_home / "mine.h5"
+    mine.write_bytes(content)
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
+    for way in (weights, str(mine)):
+        loaded = body(network.build(resolve(options=options | {"weights": way})))
+        np.testing.assert_allclose(source(pixels), loaded(pixels), atol=1e-5)
+    assert mine.read_bytes() == cached.read_bytes() == content
+
+
+def test_weights_of_another_network_are_refused_and_kept(tmp_path: Path) -> None:
+    file = tmp_path / "other.weights.h5"
+    inputs = keras.Input((4,))
+    keras.Model(inputs, keras.layers.Dense(2)(inputs)).save_weights(file)
+    with pytest.raises(DataError, match=r"no weights for mobilenet-0\.25"):
+        network.build(resolve(options=SMALL | {"weights": str(file)}))
+    assert file.exists()
+
+
+def test_weights_that_do_not_exist_name_the_choices() -> None:
+    with pytest.raises(UsageError, match=r"noisy-student is no file, .* has imagenet, none"):
+        network.build(resolve(options=SMALL | {"weights": "noisy-student"}))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "weights", "file"),
+    [
+        ("efficientnet-b0", "imagenet", "efficientnet-b0_weights_.*_autoaugment_notop.h5"),
+        ("efficientnet-b0", "noisy-student", "efficientnet-b0_noisy-student_notop.h5"),
+        ("mobilenet-0.25", "imagenet", "mobilenet_2_5_224_tf_no_top.h5"),
+    ],
+)
+def test_without_a_network_one_line_says_which_file_to_put_where(
+    backbone: str, weights: str, file: str, keras_home: Path
+) -> None:
+    """The package's own download runs, through a proxy that is not there."""
+    settings = resolve(options={"backbone": backbone, "weights": weights, "size": 64})
+    with pytest.raises(
+        DownloadError, match=rf"https://.*/{file} and put it at {keras_home}/models/{file}"
+    ) as error:
+        network.build(settings)
+    assert "\n" not in str(error.value)
+    assert error.value.exit_code == 4
+
+
+def test_a_cached_file_with_another_hash_is_never_deleted(keras_home: Path) -> None:
+    file = keras_home / "models" / "efficientnet-b0_noisy-student_notop.h5"
+    file.write_bytes(b"mine")
+    with pytest.raises(DataError, match="its hash differs"):
+        network.build(resolve(options={"weights": "noisy-student", "size": 64}))
+    assert file.read_bytes() == b"mine"
+
+
+def test_normalisation_is_inside_the_network() -> None:
+    grey = np.full((1, 64, 64, 3), 127.5, np.float32)
+    expected = {
+        ("efficientnet-b0", "backbone"): (0.5 - np.array([0.485, 0.456, 0.406]))
+        / np.array([0.229, 0.224, 0.225]),
+        ("mobilenet-0.25", "backbone"): np.zeros(3),
+        ("efficientnet-b0", "unit"): np.full(3, 0.5),
+    }
+    for (backbone, normalisation), value in expected.items():
+        model = network.build(
+            resolve(
+                options={
+                    "backbone": backbone, "normalisation": normalisation, "weights": "none",
+                    "size": 64,
+                }
+            )
+        )  # fmt: skip
+        np.testing.assert_allclose(
+            np.asarray(model.get_layer("normalisation")(grey))[0, 0, 0], value, atol=1e-5
+        )

@@ -1,0 +1,345 @@
+"""Runs of real training, small: on drawings, at 32 pixels, from scratch."""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("tensorflow", reason="needs maskspot[train]")
+import keras
+
+from maskspot import Predictor
+from maskspot.datasets.labels import read_folders
+from maskspot.errors import DataError, ExportError
+from maskspot.evaluation.metrics import log_loss
+from maskspot.exporting import export as exporting
+from maskspot.images import Preprocessing
+from maskspot.modelfile import ModelInfo
+from maskspot.training import loop, network
+from maskspot.training.config import Settings, resolve
+from maskspot.training.loop import averaged, predict, train
+from maskspot.training.pipeline import TrainingBatches, split
+from maskspot.training.pixels import load_pixels
+from maskspot.training.run import Run
+from tests.listener import Silent
+
+pytestmark = pytest.mark.train
+
+SMALL = {
+    "backbone": "mobilenet-0.25", "weights": "none", "size": 32, "epochs": 3, "batch_size": 16,
+    "ema": 0.9, "seed": 3,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, demo_data: Path) -> Run:
+    """A run of three epochs on the demo data."""
+    run = Run.create(tmp_path_factory.mktemp("runs") / "small", resolve(options=SMALL), [demo_data])
+    train(run, Silent())
+    return run
+
+
+def copy(run: Run, folder: Path) -> Run:
+    shutil.copytree(run.folder, folder)
+    return Run(folder)
+
+
+def test_a_run_leaves_all_that_it_promises(finished: Run) -> None:
+    assert {path.name for path in finished.folder.iterdir()} == {
+        "settings.json", "run.json", "history.csv", "train_loss.png", "train_accuracy.png",
+        "validation.csv", "metrics.json", "skipped.csv", "best.keras", "last.keras",
+        "checkpoint.keras", "check_pixels.npy",
+    }  # fmt: skip
+    assert [row["epoch"] for row in finished.history()] == [1, 2, 3]
+    assert finished.settings == resolve(options=SMALL)
+    for name in ("train_loss.png", "train_accuracy.png"):
+        with Image.open(finished.folder / name) as plot:
+            assert plot.size == (840, 504)
+
+
+def test_its_metrics_are_those_of_its_validation_predictions(
+    finished: Run, demo_data: Path
+) -> None:
+    lines = (finished.folder / "validation.csv").read_text().splitlines()[1:]
+    table = {name: (int(t), float(p)) for name, t, p in (line.split(",") for line in lines)}
+    truth = {item.name: item.target for item in read_folders([demo_data])}
+    assert len(table) == 32
+    assert sum(target for target, _ in table.values()) == 16
+    assert all(truth[name] == target for name, (target, _) in table.items())
+    loss = log_loss(*zip(*table.values(), strict=True))
+    assert finished.read_json("metrics.json")["validation"]["log_loss"] == pytest.approx(loss)
+    assert finished.history()[-1]["val_loss"] == pytest.approx(loss, abs=1e-6)
+
+
+def test_a_stopped_run_ends_as_an_unstopped_one(
+    finished: Run, demo_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped at its worst: the second epoch is in the history, and not yet in the checkpoint."""
+    run = Run.create(finished.folder.parent / "stopped", resolve(options=SMALL), [demo_data])
+    save = loop._save
+
+    def stop_at_second_checkpoint(model: object, file: Path) -> None:
+        if file == run.checkpoint and len(run.history()) == 2:
+            raise KeyboardInterrupt
+        save(model, file)
+
+    monkeypatch.setattr(loop, "_save", stop_at_second_checkpoint)
+    with pytest.raises(KeyboardInterrupt):
+        train(run, Silent())
+    assert len(run.history()) == 2
+    monkeypatch.undo()
+    train(run, Silent())
+    for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"):
+        ours, theirs = ([row[name] for row in each.history()] for each in (run, finished))
+        assert ours == pytest.approx(theirs, rel=1e-5), name
+    for ours, theirs in zip(
+        network.load(run.kept()).get_weights(),
+        network.load(finished.kept()).get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_a_finished_run_is_not_trained_again(finished: Run) -> None:
+    before = finished.checkpoint.stat().st_mtime_ns
+    assert train(finished, Silent()) == finished.read_json("metrics.json")
+    assert finished.checkpoint.stat().st_mtime_ns == before
+
+
+def test_the_moving_average_is_what_is_kept_and_the_weights_go_on(
+    finished: Run, demo_data: Path
+) -> None:
+    raw, kept = network.load(finished.checkpoint), network.load(finished.kept())
+    before = raw.get_weights()
+    with averaged(raw, finished.settings):
+        for ours, theirs in zip(raw.get_weights(), kept.get_weights(), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    after = raw.get_weights()
+    assert all((a == b).all() for a, b in zip(before, after, strict=True))
+    assert any((a != b).any() for a, b in zip(before, kept.get_weights(), strict=True))
+
+
+def test_the_exported_graph_is_the_kept_network(
+    finished: Run, tmp_path: Path, demo_data: Path
+) -> None:
+    run = copy(finished, tmp_path / "run")
+    model = network.load(run.kept())
+    paths = sorted((demo_data / "images").iterdir())[:50]
+    pixels = np.stack([Preprocessing(32).read(path) for path in paths])
+    wake(model, pixels)
+    model.save(run.kept())
+    info, difference = exporting.export(run, tmp_path / "mine.onnx")
+    predictor = Predictor(tmp_path / "mine.onnx")
+    keras_says = predict(model, pixels, np.arange(50))
+    np.testing.assert_allclose(predictor.probabilities(pixels), keras_says, atol=1e-5)
+    assert np.ptp(keras_says) > 0.1
+    assert 0 < difference <= 1e-5
+    assert predictor.info == info
+    assert info.preprocessing == Preprocessing(32)
+    assert info.name == "mine"
+    assert info.metrics["log_loss"] == finished.read_json("metrics.json")["validation"]["log_loss"]
+    assert info.training["settings"]["seed"] == 3
+    assert str(tmp_path) not in info.to_json()
+
+
+def wake(model: Any, pixels: np.ndarray) -> None:
+    """Calibrate batch normalisation: a network that hardly learned answers 0.5 to everything."""
+    for layer in network.layers(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    model(pixels.astype(np.float32), training=True)
+    head = model.get_layer("logit")
+    head.set_weights([head.get_weights()[0] * 3, head.get_weights()[1]])
+
+
+def test_a_graph_that_differs_is_not_written(
+    finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert = exporting._convert
+
+    def convert_another(model: Any, info: ModelInfo) -> Any:
+        twin = keras.models.clone_model(model)
+        twin.set_weights([weight + 0.01 for weight in model.get_weights()])
+        return convert(twin, info)
+
+    monkeypatch.setattr(exporting, "_convert", convert_another)
+    (tmp_path / "m.onnx").write_bytes(b"what was there")
+    with pytest.raises(ExportError, match=r"differ by .* nothing was written"):
+        exporting.export(finished, tmp_path / "m.onnx")
+    assert (tmp_path / "m.onnx").read_bytes() == b"what was there"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_unfinished_run_is_not_exported(finished: Run, tmp_path: Path) -> None:
+    run = copy(finished, tmp_path / "run")
+    (run.folder / "metrics.json").unlink()
+    with pytest.raises(DataError, match="not finished; go on with train --resume"):
+        exporting.export(run, tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("name", ["best.keras", "last.keras"])
+def test_a_damaged_checkpoint_is_one_line(finished: Run, tmp_path: Path, name: str) -> None:
+    run = copy(finished, tmp_path / "run")
+    (run.folder / name).write_bytes(b"PK\3\4 no zip")
+    with pytest.raises(DataError, match=rf"{name}: damaged checkpoint") as error:
+        network.load(run.folder / name)
+    assert "\n" not in str(error.value)
+
+
+def test_the_split_is_stratified_seeded_and_disjoint() -> None:
+    targets = np.array([1] * 70 + [0] * 30 + [np.nan] * 5, np.float32)
+    training, validation = split(targets, 0.2, seed=1)
+    assert np.nansum(targets[validation]) == 14
+    assert len(validation) == 20
+    assert sorted([*training, *validation]) == list(range(100))
+    assert (split(targets, 0.2, seed=1)[1] == validation).all()
+    assert (split(targets, 0.2, seed=2)[1] != validation).any()
+    tiny = split(np.array([0, 1, 1, 0], np.float32), 0.01, seed=0)
+    assert [len(part) for part in tiny] == [2, 2]
+
+
+def test_an_epoch_shows_each_image_at_most_once_and_the_next_shuffles() -> None:
+    pixels = np.arange(10, dtype=np.uint8)[:, None, None, None] + np.zeros((1, 32, 32, 3), np.uint8)
+    settings = resolve(options={"batch_size": 3, "size": 32})
+    batches = TrainingBatches(pixels, np.zeros(10, np.float32), np.arange(10), settings)
+    assert batches.steps == 3
+    epochs = [
+        [int(image.mean()) for step in range(3) for image in batches.batch(epoch, step)[0]]
+        for epoch in range(2)
+    ]
+    assert all(len(set(epoch)) == 9 for epoch in epochs)
+    assert epochs[0] != epochs[1]
+
+
+def test_batches_from_an_epoch_on_are_those_of_a_whole_run() -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    settings = resolve(options={"batch_size": 4, "size": 32, "epochs": 3})
+    targets = np.array([0, 1] * 4, np.float32)
+    batches = TrainingBatches(pixels, targets, np.arange(8), settings)
+    whole = list(batches.dataset())[2 * batches.steps :]
+    rest = list(batches.dataset(first_epoch=2))
+    assert len(rest) == batches.steps
+    for (x, y), (a, b) in zip(whole, rest, strict=True):
+        assert (x.numpy() == a.numpy()).all()
+        assert (y.numpy() == b.numpy()).all()
+        assert x.dtype == np.float32
+
+
+def test_images_are_decoded_once_and_again_when_they_change(pictures: Path, tmp_path: Path) -> None:
+    paths = sorted(pictures.iterdir())
+    decoded: list[int] = []
+    first = load_pixels(paths, Preprocessing(32), tmp_path / "cache", decoded.append)
+    assert len(decoded) == 6
+    assert isinstance(first.array, np.memmap)
+    expected = np.stack([Preprocessing(32).read(path) for path in paths])
+    assert (first.array == expected).all()
+    load_pixels(paths, Preprocessing(32), tmp_path / "cache", decoded.append)
+    assert len(decoded) == 6
+    shutil.copyfile(paths[0], paths[1])
+    load_pixels(paths, Preprocessing(32), tmp_path / "cache", decoded.append)
+    assert len(decoded) == 12
+    load_pixels(paths, Preprocessing(32, "pad"), tmp_path / "cache", decoded.append)
+    assert len(decoded) == 18
+
+
+def test_a_loss_that_is_no_number_ends_in_one_line() -> None:
+    class Diverging:
+        """A network whose loss is lost in its third step."""
+
+        layers: ClassVar[list[object]] = []
+        optimizer = keras.optimizers.SGD()
+        steps = 0
+
+        def train_on_batch(self, *_: object, **__: object) -> dict[str, float]:
+            self.steps += 1
+            return {"loss": math.nan if self.steps == 3 else 0.5, "accuracy": 0.5}
+
+    pixels = np.zeros((20, 32, 32, 3), np.uint8)
+    settings = resolve(options={"batch_size": 4, "size": 32})
+    batches = TrainingBatches(pixels, np.zeros(20, np.float32), np.arange(20), settings)
+    model = Diverging()
+    with pytest.raises(DataError, match=r"diverged in epoch 1 .* --learning-rate below 0.001"):
+        loop._epoch(model, iter(batches.dataset()), batches, [], Silent())
+    assert model.steps == 3
+
+
+Cli = Callable[..., object]
+
+
+def test_the_commands_run_from_drawing_to_submission(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one unreadable photo among the training images, which is left out."""
+    monkeypatch.chdir(tmp_path)
+    assert cli("fetch", "--demo", "data").code == 0
+    bad = read_folders([Path("data")])[0]
+    bad.path.write_bytes(b"nothing")
+    Path("my.toml").write_text("epochs = 5\nbatch_size = 32\nsize = 32\n")
+    words = ["--backbone", "mobilenet-0.25", "--weights", "none", "--epochs", "1"]
+    result = cli("train", "data", "--config", "my.toml", *words)
+    assert (result.code, result.out) == (0, "runs/mobilenet-0.25-1\n")
+    assert "160 images: 80 with a mask, 80 without" in result.err
+    assert f"warning: {bad.path}: not an image" in result.err
+    assert "epoch 1: loss" in result.err
+    run = Path("runs/mobilenet-0.25-1")
+    assert bad.name in (run / "skipped.csv").read_text()
+    assert bad.name not in (run / "validation.csv").read_text()
+    settings = json.loads((run / "settings.json").read_text())
+    assert (settings["epochs"], settings["batch_size"]) == (1, 32)
+    result = cli("export", run, "-o", "model.onnx")
+    assert result.code == 0
+    assert "Keras and onnxruntime agree" in result.err
+    sample = Path("data/sample_sub_v2.csv")
+    words = ["-m", "model.onnx", "--sample", sample, "-o", "sub.csv"]
+    assert cli("predict", "data/images", *words).code == 0
+    lines = Path("sub.csv").read_bytes().split(b"\r\n")
+    assert [line.split(b",")[0] for line in lines] == [
+        line.split(b",")[0] for line in sample.read_bytes().split(b"\r\n")
+    ]
+    assert cli("train", "--resume", run).code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "expected"),
+    [
+        (["none"], 3, "none: no such folder"),
+        ([], 2, "name the folder"),
+        (["data", "--epochs", "0"], 2, "epochs"),
+        (["data", "--backbone", "vgg"], 2, "backbone"),
+        (["data", "--config", "none.toml"], 2, "none.toml"),
+        (["data", "--name", "../x"], 2, "--name"),
+        (["data", "--name", "taken"], 2, "taken exists"),
+        (["data", "--weights", "none.h5"], 2, "none.h5 is no file"),
+        (["--resume", "data"], 3, "data: not a training run"),
+        (["--resume", "x", "--epochs", "3"], 2, "--resume goes on as the run was set"),
+    ],
+)
+def test_every_mistake_is_one_line_and_leaves_no_run(
+    cli: Cli,
+    demo_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    code: int,
+    expected: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data").symlink_to(demo_data)
+    Path("runs/taken").mkdir(parents=True)
+    result = cli("train", "-q", *words)
+    assert result.code == code
+    assert expected in result.err
+    assert result.err.count("\n") == 1
+    assert [path for path in os.listdir("runs") if not path.startswith(".")] == ["taken"]
+
+
+def test_settings_are_saved_as_a_file_that_config_reads(finished: Run) -> None:
+    assert isinstance(resolve(file=finished.folder / "settings.json"), Settings)
