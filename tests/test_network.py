@@ -2,17 +2,14 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("tensorflow", reason="needs maskspot[train]")
-import h5py
 import keras
 from efficientnet import weights as published
 from keras.src.backend import config
-from keras.src.legacy.saving import legacy_h5_format
 
 from maskspot import Predictor
 from maskspot.errors import DataError, DownloadError, UsageError
@@ -21,7 +18,7 @@ from maskspot.training import network
 from maskspot.training.config import resolve
 from maskspot.training.loop import train
 from maskspot.training.run import Run
-from tests.listener import Silent
+from tests.helpers import Silent, body, save_as_published
 
 pytestmark = pytest.mark.train
 
@@ -48,16 +45,6 @@ def keras_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     (tmp_path / "models").mkdir()
     return tmp_path
-
-
-def body(model: Any) -> Any:
-    return next(layer for layer in model.layers if isinstance(layer, keras.Model))
-
-
-def save_as_published(model: Any, file: Path) -> None:
-    """Save in the layout of Keras 2, in which the published weights are."""
-    with h5py.File(file, "w") as stream:
-        legacy_h5_format.save_weights_to_hdf5_group(stream, model)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from maskspot.training.loop import averaged, predict, train
 from maskspot.training.pipeline import TrainingBatches, split
 from maskspot.training.pixels import load_pixels
 from maskspot.training.run import Run
-from tests.listener import Silent
+from tests.helpers import Silent
 
 pytestmark = pytest.mark.train
 

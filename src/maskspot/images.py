@@ -129,6 +129,7 @@ def open_rgb(source: ImageSource, max_pixels: int = MAX_PIXELS) -> Image.Image:
 def _decode(file: BinaryIO, max_pixels: int) -> Image.Image:
     if not file.seekable():
         file = BytesIO(file.read())
+    image: Image.Image
     try:
         image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 
 def _help(spec: Field[Any]) -> str:
+    text: str = spec.metadata["help"]
     choices = spec.metadata["choices"]
     return (
-        spec.metadata["help"]
+        text
         + (f": {', '.join(choices)}" if choices else "")
         + (f" (default: {spec.default})" if spec.default is not None else "")
     )

@@ -1,4 +1,7 @@
-"""A listener for training in tests."""
+"""What several test modules use."""
+
+from pathlib import Path
+from typing import Any
 
 
 class Silent:
@@ -15,3 +18,17 @@ class Silent:
     def step(self, epoch: int, step: int, steps: int, loss: float, speed: float) -> None:
         if epoch == self.stop_in and step == 2:
             raise KeyboardInterrupt
+
+
+def body(model: Any) -> Any:
+    """Return a network's backbone."""
+    return next(layer for layer in model.layers if hasattr(layer, "layers"))
+
+
+def save_as_published(model: Any, file: Path) -> None:
+    """Save a backbone in the layout of Keras 2, in which the published weights are."""
+    import h5py
+    from keras.src.legacy.saving import legacy_h5_format
+
+    with h5py.File(file, "w") as stream:
+        legacy_h5_format.save_weights_to_hdf5_group(stream, model)

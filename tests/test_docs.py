@@ -1,0 +1,124 @@
+"""The documents say what is so: their commands run, their tables are the code's."""
+
+import re
+import shlex
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from maskspot.errors import MaskspotError
+from maskspot.inputs import SUFFIXES
+from maskspot.training.config import PRESETS, Settings
+from tests.helpers import body, save_as_published
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+Cli = Callable[..., object]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def commands(page: Path) -> list[str]:
+    """A page's `maskspot` commands, without those that only show a form."""
+    lines = "\n".join(blocks(page, "sh")).splitlines()
+    return [line for line in lines if line.startswith("maskspot ") and "..." not in line]
+
+
+@pytest.fixture
+def photos(demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what the documents' examples name."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(demo_data, "photos")
+    shutil.copyfile(next(Path("photos/images").glob("*.jpg")), "photos/images/example.jpg")
+    Path("my.toml").write_text("batch_size = 8\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_python_example_runs(
+    page: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for code in blocks(page, "python"):
+        exec(compile(code, str(page), "exec"), {})
+        probability, error = capsys.readouterr().out.split()
+        assert 0 <= float(probability) <= 1
+        assert error == "None"
+
+
+def test_the_predict_examples_run_on_the_shipped_model(cli: Cli, photos: Path) -> None:
+    examples = [line for line in commands(ROOT / "README.md") if "predict" in line]
+    assert len(examples) == 2
+    for line in examples:
+        words = shlex.split(line.replace("-m model.onnx", ""))
+        assert cli(*words[1:]).code == 0, line
+    assert len(Path("sub.csv").read_text().splitlines()) == 41
+
+
+@pytest.mark.train
+def test_every_training_example_runs(
+    cli: Cli, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With presets made small: as the pages have them they take hours."""
+    from maskspot.training import network
+    from maskspot.training.config import resolve
+
+    small = {"size": 32, "batch_size": 32, "epochs": 1, "backbone": "mobilenet-0.25"}
+    small["weights"] = "none"
+    for name, preset in PRESETS.items():
+        monkeypatch.setitem(PRESETS, name, replace(preset, **small))
+    save_as_published(body(network.build(resolve())), Path("mobilenet_2_5_224_tf_no_top.h5"))
+    monkeypatch.setattr(
+        "maskspot.training.schedule.should_stop", lambda settings, losses: len(losses) > 0
+    )
+    lines = [line for page in PAGES for line in commands(page)]
+    assert sum("train" in line for line in lines) == 3
+    for line in lines:
+        assert cli(*shlex.split(line)[1:]).code == 0, line
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    line = next(line for line in blocks(ROOT / "README.md", "sh") if "pytest" in line).strip()
+    assert line in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+def test_the_table_of_settings_is_the_code() -> None:
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \|", text, re.MULTILINE)
+    data = {"labels", "image_column", "target_column", "positive"}
+    assert [name for name, *_ in rows] == [n for n in asdict(Settings()) if n not in data]
+    for name, *values in rows:
+        for preset, value in zip(("default", "seed"), values, strict=True):
+            actual = getattr(PRESETS[preset], name)
+            actual = str(actual).lower() if isinstance(actual, bool) else str(actual)
+            assert value == actual, (name, preset)
+    for name in data:
+        assert f"--{name.replace('_', '-')}" in text
+
+
+def test_the_readme_names_every_exit_code_and_format() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    codes = {each.exit_code for each in subclasses(MaskspotError)} | {0, 130}
+    listed = text.partition("Exit codes:")[2]
+    assert all(re.search(rf"\b{code} ", listed) for code in codes)
+    for word in ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "AVIF", "HEIC"):
+        assert word in text
+        assert any(word[:3].lower() in suffix for suffix in SUFFIXES) or word == "JPEG"
+
+
+def subclasses(kind: type[MaskspotError]) -> set[type[MaskspotError]]:
+    return {kind} | {each for child in kind.__subclasses__() for each in subclasses(child)}
+
+
+def test_every_public_name_has_a_docstring() -> None:
+    """Ruff's D rules say so for the source; this holds the command line's help."""
+    from maskspot.cli import app
+
+    for command in app.registered_commands:
+        assert command.callback is not None
+        assert command.callback.__doc__
