@@ -107,6 +107,24 @@ def test_a_stopped_run_ends_as_an_unstopped_one(
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
+def test_a_run_whose_data_have_changed_does_not_go_on(
+    finished: Run, tmp_path: Path, demo_data: Path
+) -> None:
+    shutil.copytree(demo_data, tmp_path / "data")
+    shutil.copytree(finished.folder.parent, tmp_path / "runs")
+    run = Run(tmp_path / "runs" / finished.folder.name)
+    run.write_json("run.json", run.read_json("run.json") | {"data": [str(tmp_path / "data")]})
+    (run.folder / "metrics.json").unlink()
+    train(run, Silent())
+    (run.folder / "metrics.json").unlink()
+    labels = tmp_path / "data" / "train_labels.csv"
+    header, first, *rest = labels.read_text().splitlines()
+    flipped = first[:-1] + str(1 - int(first[-1]))
+    labels.write_text("\n".join([header, flipped, *rest]))
+    with pytest.raises(DataError, match="have changed since it was started"):
+        train(run, Silent())
+
+
 def test_a_finished_run_is_not_trained_again(finished: Run) -> None:
     before = finished.checkpoint.stat().st_mtime_ns
     assert train(finished, Silent()) == finished.read_json("metrics.json")
@@ -138,9 +156,9 @@ def test_the_exported_graph_is_the_kept_network(
     info, difference = exporting.export(run, tmp_path / "mine.onnx")
     predictor = Predictor(tmp_path / "mine.onnx")
     keras_says = predict(model, pixels, np.arange(50))
-    np.testing.assert_allclose(predictor.probabilities(pixels), keras_says, atol=1e-5)
+    np.testing.assert_allclose(predictor.probabilities(pixels), keras_says, atol=exporting.TOLERANCE)
     assert np.ptp(keras_says) > 0.1
-    assert 0 < difference <= 1e-5
+    assert 0 < difference <= exporting.TOLERANCE
     assert predictor.info == info
     assert info.preprocessing == Preprocessing(32)
     assert info.name == "mine"
@@ -287,7 +305,7 @@ def test_the_commands_run_from_drawing_to_submission(
     result = cli("train", "data", "--config", "my.toml", *words)
     assert (result.code, result.out) == (0, "runs/mobilenet-0.25-1\n")
     assert "160 images: 80 with a mask, 80 without" in result.err
-    assert f"warning: {bad.path}: not an image" in result.err
+    assert f"warning: {bad.path.resolve()}: not an image" in result.err
     assert "epoch 1: loss" in result.err
     run = Path("runs/mobilenet-0.25-1")
     assert bad.name in (run / "skipped.csv").read_text()

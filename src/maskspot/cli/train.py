@@ -3,7 +3,7 @@
 import inspect
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import Field, fields
+from dataclasses import Field, fields, replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -105,6 +105,8 @@ def train(
         assert data
         assert settings
         read_folders(data, settings.layout)  # refuse bad data before a folder is made
+        if (weights := Path(settings.weights).expanduser()).is_file():
+            settings = replace(settings, weights=str(weights.resolve()))
         run = Run.create(_folder(runs, name, settings.backbone), settings, data)
     try:
         _train(run, quiet)
@@ -132,7 +134,7 @@ def _train(run: "Run", quiet: bool) -> None:
     from maskspot.training.loop import train as train_run
 
     with progress_bar(quiet, "images") as bar:
-        metrics = train_run(run, _Display(bar, quiet))
+        metrics = train_run(run, _Display(bar, quiet, run.settings.epochs))
     if not quiet:
         scores = metrics["validation"]
         say(
@@ -143,10 +145,10 @@ def _train(run: "Run", quiet: bool) -> None:
 
 
 class _Display:
-    """Shows training on stderr: a bar for the running epoch, a line for each finished one."""
+    """Shows training on stderr: a bar for the whole run, a line for each finished epoch."""
 
-    def __init__(self, bar: "Progress | None", quiet: bool) -> None:
-        self.bar, self.quiet = bar, quiet
+    def __init__(self, bar: "Progress | None", quiet: bool, epochs: int) -> None:
+        self.bar, self.quiet, self.epochs = bar, quiet, epochs
         self.task = bar.add_task("decoding", total=None) if bar else None
 
     def data(self, images: "Sequence[Labelled]") -> None:
@@ -162,7 +164,10 @@ class _Display:
 
     def step(self, epoch: int, step: int, steps: int, loss: float, speed: float) -> None:
         self._update(
-            description=f"epoch {epoch}  loss {loss:.4f}", total=steps, completed=step, speed=speed
+            description=f"epoch {epoch}/{self.epochs}  loss {loss:.4f}",
+            total=self.epochs * steps,
+            completed=(epoch - 1) * steps + step,
+            speed=speed,
         )
 
     def epoch(self, row: "Row", best: bool) -> None:

@@ -1,5 +1,6 @@
 """The training loop: epochs, checkpoints, results; whatever stops it, `--resume` goes on."""
 
+import hashlib
 import math
 import shutil
 import time
@@ -72,23 +73,16 @@ def train(run: Run, listener: Listener) -> dict[str, Any]:
         row = _epoch(model, stream, batches, losses, listener)
         with averaged(model, settings):
             probabilities = predict(model, pixels, validation)
-            # A model of its own, uncompiled: without the optimizer's state.
+            # A network of its own, uncompiled: without the optimizer's state.
             _save(keras.Model(model.input, model.output), run.folder / "last.keras")
-        losses.append(log_loss(targets[validation], probabilities))
-        row |= {
-            "val_loss": losses[-1],
-            "val_accuracy": accuracy(targets[validation], probabilities),
-        }
+        row["val_loss"] = log_loss(targets[validation], probabilities)
+        row["val_accuracy"] = accuracy(targets[validation], probabilities)
         history.append(row)
-        best = schedule.best_epoch(losses)
-        if best == len(losses) - 1:
-            with replacing(run.folder / "best.keras") as beside:
-                shutil.copyfile(run.folder / "last.keras", beside)
-        run.write_history(history)
-        draw_curves(run.folder, history, best)
+        losses.append(row["val_loss"])
+        best = _record(run, history, losses)
         # Last of all: until it is in place, a resume repeats the epoch.
         _save(model, run.checkpoint)
-        listener.epoch(row, best == len(losses) - 1)
+        listener.epoch(row, best)
     probabilities = predict(network.load(run.kept()), pixels, validation)
     return _finish(run, history, [images[at] for at in validation], probabilities)
 
@@ -127,6 +121,7 @@ def _load(
         listener.decoded,
     )
     targets = np.array([item.target for item in images], dtype=np.float32)
+    run.pin_data(hashlib.sha256(pixels.key.encode() + targets.tobytes()).hexdigest())
     skipped = []
     for at, reason in sorted(pixels.errors.items()):
         targets[at] = np.nan
@@ -206,6 +201,18 @@ def _epoch(
         **{name: total / batches.steps for name, total in sums.items()},
         "images_per_second": speed,
     }
+
+
+def _record(run: Run, history: Sequence[Row], losses: Sequence[float]) -> bool:
+    """Keep the best network, the history and its plots; say whether the last epoch is the best."""
+    best = schedule.best_epoch(losses)
+    last = len(losses) - 1
+    if best == last:
+        with replacing(run.folder / "best.keras") as beside:
+            shutil.copyfile(run.folder / "last.keras", beside)
+    run.write_history(history)
+    draw_curves(run.folder, history, best)
+    return best == last
 
 
 def _finish(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskspot.errors import DataError, ImageError
-from maskspot.files import replacing
+from maskspot.files import replacing, write_text
 from maskspot.images import Preprocessing
 
 # Part of every key: raise it whenever images.py decodes the same bytes to other pixels.
@@ -26,10 +26,12 @@ class Pixels:
     Attributes:
         array: uint8 (N, S, S, 3), memory-mapped, read-only; zeros where an image is unreadable.
         errors: why, by index.
+        key: hash of the files' content, their order and the preprocessing, in hexadecimal.
     """
 
     array: NDArray[np.uint8]
     errors: dict[int, str]
+    key: str
 
 
 def load_pixels(
@@ -65,12 +67,13 @@ def load_pixels(
         if not (file.exists() and notes.exists()):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                errors = _decode_all(pool, paths, preprocessing, file, on_image)
-                notes.write_text(json.dumps(errors), encoding="utf-8")
+                bad = _decode_all(pool, paths, preprocessing, file, on_image)
+                write_text(notes, json.dumps(bad))
             except OSError as error:
                 raise DataError(f"{folder}: cannot keep decoded images ({error})") from None
     reasons = json.loads(notes.read_text(encoding="utf-8"))
-    return Pixels(np.load(file, mmap_mode="r"), {int(k): text for k, text in reasons.items()})
+    errors = {int(row): reason for row, reason in reasons.items()}
+    return Pixels(np.load(file, mmap_mode="r"), errors, key)
 
 
 def _digest(path: Path) -> str:

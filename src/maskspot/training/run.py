@@ -72,6 +72,20 @@ class Run:
         """The data sets it learns from."""
         return [Path(path) for path in self.read_json("run.json")["data"]]
 
+    def pin_data(self, digest: str) -> None:
+        """Note what data the run learns from, or check that they are still the same.
+
+        Raises:
+            DataError: images or labels have changed since the run was started.
+        """
+        values = self.read_json("run.json")
+        if values.setdefault("digest", digest) != digest:
+            raise DataError(
+                f"{self.folder}: its images or labels have changed since it was started: "
+                "put them back, or start a new run"
+            )
+        self.write_json("run.json", values)
+
     @property
     def checkpoint(self) -> Path:
         """The last epoch's network with the optimizer's state."""
