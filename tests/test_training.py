@@ -156,7 +156,9 @@ def test_the_exported_graph_is_the_kept_network(
     info, difference = exporting.export(run, tmp_path / "mine.onnx")
     predictor = Predictor(tmp_path / "mine.onnx")
     keras_says = predict(model, pixels, np.arange(50))
-    np.testing.assert_allclose(predictor.probabilities(pixels), keras_says, atol=exporting.TOLERANCE)
+    np.testing.assert_allclose(
+        predictor.probabilities(pixels), keras_says, atol=exporting.TOLERANCE
+    )
     assert np.ptp(keras_says) > 0.1
     assert 0 < difference <= exporting.TOLERANCE
     assert predictor.info == info
