@@ -47,17 +47,23 @@ def test_an_unknown_setting_is_refused_with_the_nearest(
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"epochs": 0}, "epochs: 0 is less than 1"),
+        ({"epochs": 0}, "epochs: 0 is not from 1 to"),
         ({"epochs": 2.5}, "epochs: 2.5 is not a whole number"),
         ({"epochs": True}, "epochs: True is not a whole number"),
         ({"epochs": "3"}, "epochs: '3' is not a whole number"),
         ({"horizontal_flip": 1}, "horizontal_flip: 1 is not a true or false"),
         ({"zoom": -0.1}, "zoom"),
-        ({"zoom": 1.0}, "zoom: 1.0 is more than 0.9"),
+        ({"zoom": 1.0}, "zoom: 1.0 is not from 0 to 0.9"),
+        ({"rotation": 1e9}, "rotation"),
+        ({"epochs": 10**28}, "epochs"),
+        ({"seed": 2**40}, "seed"),
+        ({"size": 5000}, "size: 5000 is not from 32 to 4096"),
+        ({"learning_rate": 10**400}, "learning_rate"),
+        ({"weights": None}, "weights: None is not a text"),
         ({"rotation": float("nan")}, "rotation"),
         ({"learning_rate": float("inf")}, "learning_rate"),
         ({"dropout": 1.0}, "dropout"),
-        ({"validation": 0.0}, "validation: 0 leaves nothing"),
+        ({"validation": 0.0}, "validation"),
         ({"backbone": "resnet"}, "backbone: 'resnet' is not one of efficientnet-b0"),
         ({"weights": 3}, "weights: 3 is not a text"),
         ({"backbone": None}, "backbone"),
@@ -68,9 +74,11 @@ def test_a_value_out_of_range_names_its_setting(values: dict[str, object], words
         resolve(options=values)
 
 
-def test_an_unknown_preset_is_refused() -> None:
+def test_an_unknown_preset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'best' is not one of default, seed"):
         resolve("best")
+    with pytest.raises(UsageError, match=r"a\.toml: preset: \['seed'\] is not one of"):
+        resolve(file=write(tmp_path / "a.toml", 'preset = ["seed"]'))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +104,8 @@ def test_the_preset_seed_is_the_original_recipe() -> None:
         "fill": "nearest", "horizontal_flip": False, "optimizer": "adam", "amsgrad": True,
         "learning_rate": 1e-3, "batch_size": 4, "dropout": 0.2, "epochs": 70, "validation": 0.2,
         "patience": 15, "schedule": "plateau", "plateau_factor": 0.1, "plateau_patience": 10,
-        "plateau_floor": 1e-5, "keep": "best", "backbone": "efficientnet-b0", "ema": 0.0,
+        "plateau_floor": 1e-5, "keep": "best", "partial_batches": True, "ema": 0.0,
+        "backbone": "efficientnet-b0",
     }  # fmt: skip
     assert {name: getattr(seed, name) for name in expected} == expected
 
@@ -105,12 +114,11 @@ def test_the_original_config_json_maps_to_the_preset_seed(tmp_path: Path) -> Non
     original = {
         "im_width": 128, "im_height": 128, "compressFolder": "zip", "TestFolder": "Test",
         "TrainFolder": "Train", "compressFile": "images.zip", "Epochs": 5, "Batch": 8,
-        "Dropout": 0.3, "Model_Path": "model.h5", "LabelFiles": "labels",
+        "Dropout": 0.3, "Model_Path": "model.h5", "LabelFiles": "train_labels.csv",
     }  # fmt: skip
     settings = resolve(file=write(tmp_path / "config.json", json.dumps(original)))
-    assert settings == resolve(
-        "seed", options={"size": 128, "epochs": 5, "batch_size": 8, "dropout": 0.3}
-    )
+    expected = {"size": 128, "epochs": 5, "batch_size": 8, "dropout": 0.3}
+    assert settings == resolve("seed", options=expected | {"labels": "train_labels.csv"})
     write(tmp_path / "config.json", json.dumps(original | {"im_height": 64}))
     with pytest.raises(UsageError, match="must be the same"):
         resolve(file=tmp_path / "config.json")

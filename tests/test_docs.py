@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from maskspot.errors import MaskspotError
+from maskspot.images import MAX_PIXELS
 from maskspot.inputs import SUFFIXES
 from maskspot.training.config import PRESETS, Settings
 from tests.helpers import body, save_as_published
@@ -115,10 +116,5 @@ def subclasses(kind: type[MaskspotError]) -> set[type[MaskspotError]]:
     return {kind} | {each for child in kind.__subclasses__() for each in subclasses(child)}
 
 
-def test_every_public_name_has_a_docstring() -> None:
-    """Ruff's D rules say so for the source; this holds the command line's help."""
-    from maskspot.cli import app
-
-    for command in app.registered_commands:
-        assert command.callback is not None
-        assert command.callback.__doc__
+def test_the_help_states_the_limit_on_pixels(cli: Cli) -> None:
+    assert str(MAX_PIXELS) in cli("predict", "--help").out

@@ -43,9 +43,10 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "real.csv").read_text() == "new"
 
 
-def test_a_long_name_fits(tmp_path: Path) -> None:
-    write_text(tmp_path / ("n" * 250 + ".csv"), "x")
-    assert len(os.listdir(tmp_path)) == 1
+@pytest.mark.parametrize("name", ["n" * 250 + ".csv", "😀" * 60 + ".csv", "n." + "s" * 250])
+def test_a_long_name_fits(tmp_path: Path, name: str) -> None:
+    write_text(tmp_path / name, "x")
+    assert os.listdir(tmp_path) == [name]
 
 
 def test_a_missing_folder_fails_before_any_work(tmp_path: Path) -> None:

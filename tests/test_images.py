@@ -103,11 +103,31 @@ def test_16_bit_grey_keeps_its_shades(kind: str) -> None:
     assert (pixels[0, :, 0] == np.arange(256)).all()
 
 
-@pytest.mark.parametrize("white", [1.0, 255.0, 65535.0, 1e6])
-def test_float_tiff_is_scaled_by_its_range(white: float) -> None:
-    ramp = (np.linspace(0, 1, 256, dtype=np.float32) * np.float32(white))[None].repeat(4, 0)
+@pytest.mark.parametrize(
+    ("white", "peak", "kind"),
+    [
+        (1.0, 1.0, np.float32), (1.0, 1.0001, np.float32), (255.0, 255.0, np.float32),
+        (255.0, 200.0, np.float32), (255.0, 256.0, np.float32), (65535.0, 65535.0, np.float32),
+        (1e6, 1e6, np.float32), (255.0, 255.0, np.int32), (65535.0, 65535.0, np.int32),
+    ],
+)  # fmt: skip
+def test_deep_tiff_is_scaled_by_its_range(white: float, peak: float, kind: type) -> None:
+    ramp = np.linspace(0, peak, 256).astype(kind)[None].repeat(4, 0)
     pixels = read_image(encoded(Image.fromarray(ramp), "TIFF"))
-    assert (pixels[0, :, 0] == np.arange(256)).all()
+    expected = np.clip(ramp[0] * (255 / white), 0, 255)
+    assert abs(pixels[0, :, 0] - expected).max() <= 1
+
+
+def test_a_transparent_16_bit_grey_is_white() -> None:
+    grey = np.array([[60_000, 60_000, 1000, 1000]] * 4, np.uint16)
+    pixels = read_image(encoded(Image.fromarray(grey), "PNG", transparency=1000))
+    assert (pixels[:, 2:] == 255).all()
+    assert (pixels[:, :2] == round(60_000 / 257)).all()
+
+
+def test_what_is_no_source_at_all_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match="a int is no image"):
+        read_image(7)  # type: ignore[arg-type]
 
 
 def test_an_animation_gives_its_first_frame() -> None:
@@ -123,7 +143,7 @@ def test_every_kind_of_source_gives_the_same_pixels(tmp_path: Path) -> None:
     path = tmp_path / "ünïcode 名.png"
     path.write_bytes(data)
     expected = np.asarray(image)
-    for source in (str(path), path, data, BytesIO(data), image, expected):
+    for source in (str(path), path, data, bytearray(data), BytesIO(data), image, expected):
         assert (read_image(source) == expected).all()
 
 
@@ -142,8 +162,10 @@ def test_a_stream_that_cannot_seek_is_read() -> None:
 def test_a_truncated_file_says_so(kind: str) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     data = encoded(Image.fromarray(noise), kind)
-    with pytest.raises(ImageError):
+    with pytest.raises(ImageError) as error:
         read_image(data[: len(data) // 2])
+    assert str(error.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

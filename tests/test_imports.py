@@ -44,7 +44,10 @@ def loaded_by(code: str) -> set[str]:
     """Return the heavy modules that a fresh interpreter has loaded after `code`."""
     script = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\n"
     script += f"print('LOADED', *(m for m in {HEAVY!r} if m in sys.modules))"
-    return set(python(script).stdout.rpartition("LOADED")[2].split())
+    done = python(script)
+    assert done.returncode == 0, done.stderr
+    assert "LOADED" in done.stdout
+    return set(done.stdout.rpartition("LOADED")[2].split())
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a stopped command leaves behind."""
+"""Commands in processes of their own: stopped, or with streams that are not as usual."""
 
 import os
 import signal
@@ -34,8 +34,37 @@ def test_a_stopped_prediction_leaves_the_old_output_and_nothing_else(
     assert [path.name for path in output.parent.iterdir()] == ["sub.csv"]
 
 
+def shell(words: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a line in a shell, `maskspot` being this interpreter's."""
+    line = words.replace("maskspot", f"{sys.executable} -m maskspot")
+    return subprocess.run(
+        line, shell=True, capture_output=True, check=False, env=os.environ | environment
+    )
+
+
 def test_a_closed_pipe_is_no_traceback(pictures: Path) -> None:
-    words = f"{sys.executable} -m maskspot predict -q {pictures} | head -n 1"
-    done = subprocess.run(words, shell=True, capture_output=True, text=True, check=False)
-    assert done.stdout == "image,target\n"
-    assert done.stderr == ""
+    done = shell(f"maskspot predict -q {pictures} | head -n 1")
+    assert (done.stdout, done.stderr) == (b"image,target\n", b"")
+
+
+def test_closed_streams_are_no_traceback(pictures: Path, tmp_path: Path) -> None:
+    output = tmp_path / "sub.csv"
+    assert shell("maskspot --version >&-").returncode == 0
+    done = shell(f"maskspot predict {pictures} -o {output} >&- 2>&-")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(output.read_text().splitlines()) == 7
+
+
+def test_output_is_utf_8_whatever_the_terminal_has(pictures: Path) -> None:
+    (pictures / "a.jpg").rename(pictures / "ü.jpg")
+    done = shell(f"maskspot predict {pictures}", PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert done.returncode == 0
+    assert "\nü.jpg,".encode() in done.stdout
+
+
+def test_a_device_is_written_to_and_not_replaced(pictures: Path) -> None:
+    done = shell(f"maskspot predict -q {pictures} -o /dev/stdout | cat")
+    assert done.stdout.startswith(b"image,target\na.jpg,")
+    done = shell(f"maskspot predict -q {pictures} -o /dev/full")
+    assert done.returncode == 3
+    assert b"/dev/full: No space left on device\n" in done.stderr

@@ -39,6 +39,13 @@ def test_ids_without_an_ending_find_their_file(tmp_path: Path) -> None:
     assert [item.path.name for item in read_folders([tmp_path])] == ["a.JPG", "b.png"]
 
 
+def test_an_id_that_fits_two_files_is_refused(tmp_path: Path) -> None:
+    make(tmp_path, ["images/a.jpg", "images/a.png"])
+    write(tmp_path / "labels.csv", "id,label\na,1\n")
+    with pytest.raises(DataError, match=r"labels\.csv: a may be a\.jpg or a\.png"):
+        read_folders([tmp_path])
+
+
 def test_the_labels_are_chosen_among_several_csvs_by_their_name(tmp_path: Path) -> None:
     make(tmp_path, ["a.jpg", "b.jpg"])
     write(tmp_path / "Train_Labels.csv", "image,target\na.jpg,1\nb.jpg,0\n")
@@ -65,7 +72,10 @@ def test_named_labels_and_columns_win(tmp_path: Path) -> None:
     ("mask", "other"), [("mask", "no_mask"), ("with_mask", "without_mask"), ("1", "0")]
 )
 def test_one_folder_a_class_is_read(tmp_path: Path, mask: str, other: str) -> None:
-    make(tmp_path, [f"{mask}/a.jpg", f"{other}/deep/b.png", f"{other}/.hidden.png"])
+    make(
+        tmp_path,
+        [f"{mask}/a.jpg", f"{other}/deep/b.png", f"{other}/.hidden.png", f"{other}/.x/c.png"],
+    )
     write(tmp_path / other / "notes.txt", "no image")
     assert targets(read_folders([tmp_path])) == {f"{mask}/a.jpg": 1, f"{other}/deep/b.png": 0}
 
@@ -98,8 +108,9 @@ def test_folders_join_and_an_image_in_both_counts_once(tmp_path: Path) -> None:
         ("image,target\na.jpg,mask\n", "not 'mask'"),
         ("image,target\na.jpg\n", "row 2: 1 columns, not 2"),
         ("image,target\na.jpg,1\na.jpg,0\n", "a.jpg is labelled both 0 and 1"),
-        ("image,target\na.jpg,1\ngone.jpg,0\n", "1 of 2 images are not in .*: gone.jpg"),
-        ("image,target\n,1\n", "1 of 1 images"),
+        ("image,target\na.jpg,1\ngone.jpg,0\n", "1 of the images .* not there: gone.jpg"),
+        ("image,target\n,1\n", "1 of the images it names are not there"),
+        ("a.jpg,1\nb.jpg,0\n", "first line must be a header"),
         ('image,target\n"a.jpg,1\n', "row 2"),
     ],
 )

@@ -2,8 +2,8 @@
 
 import csv
 import io
-import math
 import random
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 import maskspot
-from maskspot import Predictor, Score
+from maskspot import Predictor
+from maskspot.errors import ModelFileError
 from maskspot.images import read_image
 from maskspot.inputs import find_images
 from maskspot.models import find_model
@@ -188,7 +189,7 @@ def test_a_sample_may_name_images_without_their_ending(
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (["a.jpg", "x.jpg"], "1 of the sample's 2 images are not there: x.jpg"),
+        (["a.jpg", "x.jpg"], "sample.csv: 1 of the images it names are not there: x.jpg"),
         (["a.jpg", "a.jpg"], "names a.jpg twice"),
     ],
 )
@@ -216,13 +217,39 @@ def test_a_submission_with_a_bad_image_needs_a_fill(
 
 
 def test_what_is_read_is_never_written_over(cli: Run, pictures: Path, tmp_path: Path) -> None:
-    before = (pictures / "a.jpg").read_bytes()
     form = sample(tmp_path / "sample.csv", ["a.jpg"])
-    for output in (pictures / "a.jpg", form, pictures):
-        result = cli("predict", pictures, "--sample", form, "-o", output)
+    model = tmp_path / "mine.onnx"
+    shutil.copyfile(find_model("fast"), model)
+    files = (pictures / "a.jpg", pictures / "b.jpg", form, model)
+    before = [file.read_bytes() for file in files]
+    for output in (*files, pictures):
+        result = cli("predict", pictures, "--sample", form, "-m", model, "-o", output)
         assert result.code == 2
         assert str(output) in result.err
-    assert (pictures / "a.jpg").read_bytes() == before
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_a_sample_without_a_header_is_refused(cli: Run, pictures: Path, tmp_path: Path) -> None:
+    form = sample(tmp_path / "sample.csv", ["b.jpg"], "a.jpg,0")
+    result = cli("predict", pictures, "--sample", form)
+    assert (result.code, result.out) == (3, "")
+    assert "sample.csv: its first line must be a header" in result.err
+
+
+def test_a_model_that_gives_no_probabilities_is_refused(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Wrong:
+        def run(self, *_: object) -> list[np.ndarray]:
+            return [np.array([[np.nan]], np.float32)]
+
+    predictor = Predictor("fast")
+    monkeypatch.setattr(predictor, "_session", Wrong())
+    with pytest.raises(ModelFileError, match="numbers outside 0 to 1"):
+        predictor.predict(pictures / "a.jpg")
+    monkeypatch.setattr(predictor, "_session", None)
+    with pytest.raises(ModelFileError, match="the model fails"):
+        predictor.predict(pictures / "a.jpg")
 
 
 @pytest.mark.parametrize(
@@ -239,6 +266,9 @@ def test_what_is_read_is_never_written_over(cli: Run, pictures: Path, tmp_path: 
         (["a.jpg", "--sample", "none.csv"], 3, "none.csv: No such file"),
         (["a.jpg", "-o", "none/sub.csv"], 3, "none"),
         (["a.jpg", "--thread", "1"], 2, "--thread"),
+        (["a.jpg", "-m", ""], 3, "no such model"),
+        (["a.jpg", "--on-error", ""], 2, "--on-error"),
+        (["x" * 300], 1, "File name too long"),
         ([], 2, "IMAGES"),
     ],
 )
@@ -270,6 +300,15 @@ def test_names_that_are_not_unicode_are_kept(cli: Run, pictures: Path, tmp_path:
     assert b'"caf\xe9, ""x"".jpg"' in output.read_bytes()
 
 
-def test_a_score_is_a_value() -> None:
-    assert Score("a", 0.5) == Score("a", 0.5)
-    assert math.isclose(Score("a", 0.5).probability or 0, 0.5)
+def test_names_with_line_breaks_stay_one_row_and_one_line(
+    cli: Run, pictures: Path, tmp_path: Path
+) -> None:
+    (pictures / "a.jpg").rename(pictures / "a\r1\n2\x1b[31m.jpg")
+    (pictures / "b\r.jpg").write_bytes(b"")
+    output = tmp_path / "sub.csv"
+    result = cli("predict", pictures, "-o", output)
+    assert result.err.startswith("b\\r.jpg: empty file\n")
+    with output.open(newline="", encoding="utf-8") as stream:
+        names = [row[0] for row in csv.reader(stream)]
+    assert names[1:3] == ["a\r1\n2\x1b[31m.jpg", "b\r.jpg"]
+    assert len(names) == 8

@@ -23,7 +23,7 @@ from maskspot.exporting import export as exporting
 from maskspot.images import Preprocessing
 from maskspot.modelfile import ModelInfo
 from maskspot.training import loop, network
-from maskspot.training.config import Settings, resolve
+from maskspot.training.config import resolve
 from maskspot.training.loop import averaged, predict, train
 from maskspot.training.pipeline import TrainingBatches, split
 from maskspot.training.pixels import load_pixels
@@ -31,6 +31,8 @@ from maskspot.training.run import Run
 from tests.helpers import Silent
 
 pytestmark = pytest.mark.train
+
+Cli = Callable[..., object]
 
 SMALL = {
     "backbone": "mobilenet-0.25", "weights": "none", "size": 32, "epochs": 3, "batch_size": 16,
@@ -204,6 +206,61 @@ def test_an_unfinished_run_is_not_exported(finished: Run, tmp_path: Path) -> Non
         exporting.export(run, tmp_path / "m.onnx")
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metrics.json", "{"),
+        ("metrics.json", '{"validation": {}}'),
+        ("check_pixels.npy", "nothing"),
+        ("settings.json", '{"epochs": "many"}'),
+        ("run.json", '{"data": 3}'),
+        ("last.keras", "nothing"),
+    ],
+)
+def test_a_damaged_run_is_one_line_and_exports_nothing(
+    finished: Run, tmp_path: Path, cli: Cli, name: str, content: str
+) -> None:
+    run = copy(finished, tmp_path / "run")
+    (run.folder / name).write_text(content)
+    result = cli("export", run.folder, "-o", tmp_path / "m.onnx")
+    assert result.code == 3
+    assert f"{name}: " in result.err
+    assert result.err.count("\n") == 1
+    assert not (tmp_path / "m.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("history.csv", "epoch\nx\n"), ("history.csv", None), ("checkpoint.keras", "nothing")],
+)
+def test_a_damaged_run_does_not_go_on_and_is_kept(
+    finished: Run, cli: Cli, name: str, content: str | None
+) -> None:
+    run = copy(finished, finished.folder.parent / f"damaged-{name}-{content is None}")
+    (run.folder / "metrics.json").unlink()
+    (run.folder / name).unlink()
+    if content is not None:
+        (run.folder / name).write_text(content)
+    result = cli("train", "-q", "--resume", run.folder)
+    assert result.code == 3
+    assert name in result.err
+    assert result.err.count("\n") == 1
+    assert (run.folder / "best.keras").exists()
+
+
+def test_what_resume_cannot_use_is_never_deleted(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text("{}")
+    (tmp_path / "run.json").write_text('{"data": ["gone"]}')
+    assert cli("train", "--resume", tmp_path).code == 3
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_export_is_named_as_a_model_and_replaces_nothing_else(finished: Run, cli: Cli) -> None:
+    before = finished.kept().read_bytes()
+    assert cli("export", finished.folder, "-o", finished.kept()).code == 2
+    assert finished.kept().read_bytes() == before
+
+
 @pytest.mark.parametrize("name", ["best.keras", "last.keras"])
 def test_a_damaged_checkpoint_is_one_line(finished: Run, tmp_path: Path, name: str) -> None:
     run = copy(finished, tmp_path / "run")
@@ -238,6 +295,13 @@ def test_an_epoch_shows_each_image_at_most_once_and_the_next_shuffles() -> None:
     assert epochs[0] != epochs[1]
 
 
+def test_partial_batches_show_every_image_once() -> None:
+    pixels = np.zeros((10, 32, 32, 3), np.uint8)
+    settings = resolve(options={"batch_size": 4, "size": 32, "epochs": 2, "partial_batches": True})
+    batches = TrainingBatches(pixels, np.zeros(10, np.float32), np.arange(10), settings)
+    assert [len(x) for x, _ in batches.dataset()] == [4, 4, 2, 4, 4, 2]
+
+
 def test_batches_from_an_epoch_on_are_those_of_a_whole_run() -> None:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
@@ -270,6 +334,25 @@ def test_images_are_decoded_once_and_again_when_they_change(pictures: Path, tmp_
     assert len(decoded) == 18
 
 
+def test_a_damaged_cache_is_made_again(pictures: Path, tmp_path: Path) -> None:
+    paths = sorted(pictures.iterdir())
+    first = load_pixels(paths, Preprocessing(32), tmp_path / "cache").array.copy()
+    for damage in (b"", b"nothing", None):
+        (file,) = (tmp_path / "cache").glob("*.npy")
+        file.write_bytes(damage if damage is not None else file.read_bytes()[:500])
+        assert (load_pixels(paths, Preprocessing(32), tmp_path / "cache").array == first).all()
+
+
+def test_an_image_that_has_become_readable_is_read(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = sorted(pictures.iterdir())
+    with monkeypatch.context() as without_jpeg:
+        without_jpeg.setattr("maskspot.images.FORMATS", ("PNG",))
+        assert len(load_pixels(paths, Preprocessing(32), tmp_path / "cache").errors) == 6
+    assert not load_pixels(paths, Preprocessing(32), tmp_path / "cache").errors
+
+
 def test_a_loss_that_is_no_number_ends_in_one_line() -> None:
     class Diverging:
         """A network whose loss is lost in its third step."""
@@ -289,9 +372,6 @@ def test_a_loss_that_is_no_number_ends_in_one_line() -> None:
     with pytest.raises(DataError, match=r"diverged in epoch 1 .* --learning-rate below 0.001"):
         loop._epoch(model, iter(batches.dataset()), batches, [], Silent())
     assert model.steps == 3
-
-
-Cli = Callable[..., object]
 
 
 def test_the_commands_run_from_drawing_to_submission(
@@ -339,6 +419,7 @@ def test_the_commands_run_from_drawing_to_submission(
         (["data", "--name", "taken"], 2, "taken exists"),
         (["data", "--weights", "none.h5"], 2, "none.h5 is no file"),
         (["--resume", "data"], 3, "data: not a training run"),
+        (["data", "--name", ""], 2, "--name"),
         (["--resume", "x", "--epochs", "3"], 2, "--resume goes on as the run was set"),
     ],
 )
@@ -359,7 +440,3 @@ def test_every_mistake_is_one_line_and_leaves_no_run(
     assert expected in result.err
     assert result.err.count("\n") == 1
     assert [path for path in os.listdir("runs") if not path.startswith(".")] == ["taken"]
-
-
-def test_settings_are_saved_as_a_file_that_config_reads(finished: Run) -> None:
-    assert isinstance(resolve(file=finished.folder / "settings.json"), Settings)

@@ -16,18 +16,25 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: the folder is missing or cannot be written, at once, before any work is done.
     """
-    path = path.resolve()
-    if path.exists() and not path.is_file():
-        yield path
+    if os.path.exists(path) and not os.path.isfile(path):
+        try:
+            yield path
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         return
+    path = Path(os.path.realpath(path))
+    # Keras and onnxruntime tell formats by endings.
+    suffix = path.suffix if len(os.fsencode(path.suffix)) < 16 else ""  # noqa: PLR2004
     try:
-        handle, name = tempfile.mkstemp(f".tmp{path.suffix}", f".{path.stem[:80]}.", path.parent)
+        handle, name = tempfile.mkstemp(f".tmp{suffix}", ".maskspot-", path.parent)
     except OSError as error:  # about a name that means nothing to the user
         raise OSError(error.errno, error.strerror, str(path.parent)) from None
     os.close(handle)
     beside = Path(name)
     try:
         yield beside
+        with beside.open("rb+") as stream:
+            os.fsync(stream.fileno())
         # mkstemp makes files private; the result gets what any new file gets, or keeps
         # what it had.
         beside.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())

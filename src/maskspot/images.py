@@ -103,13 +103,15 @@ def open_rgb(source: ImageSource, max_pixels: int = MAX_PIXELS) -> Image.Image:
     # number for the process.
     if Image.MAX_IMAGE_PIXELS and max_pixels > 2 * Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = max_pixels
+    if isinstance(source, np.ndarray):
+        source = _from_array(source)
+    elif isinstance(source, bytes | bytearray | memoryview):
+        source = BytesIO(source)
+    elif not (isinstance(source, str | os.PathLike | Image.Image) or hasattr(source, "read")):
+        raise TypeError(f"a {type(source).__name__} is no image, path, bytes or binary file")
     try:
-        if isinstance(source, np.ndarray):
-            return _from_array(source, max_pixels)
         if isinstance(source, Image.Image):
             return _to_rgb(source, max_pixels)
-        if isinstance(source, bytes):
-            return _decode(BytesIO(source), max_pixels)
         if isinstance(source, str | os.PathLike):
             with Path(source).open("rb") as file:
                 return _decode(file, max_pixels)
@@ -162,6 +164,8 @@ def _to_rgb(image: Image.Image, max_pixels: int) -> Image.Image:
         raise ImageError(f"{width} x {height} is more than the limit of {max_pixels:,} pixels")
     image.load()
     turn = _UPRIGHT.get(_orientation(image))
+    if image.mode == "La":
+        image = image.convert("LA")
     if image.mode.startswith("I") or image.mode == "F":
         rgb = _deep_grey_to_8_bit(image).convert("RGB")
     elif image.has_transparency_data:
@@ -169,7 +173,7 @@ def _to_rgb(image: Image.Image, max_pixels: int) -> Image.Image:
         rgb = Image.new("RGB", rgba.size, "white")
         rgb.paste(rgba, mask=rgba.getchannel("A"))
     else:
-        rgb = image.convert("RGB")
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
     return rgb.transpose(turn) if turn is not None else rgb
 
 
@@ -183,20 +187,24 @@ def _orientation(image: Image.Image) -> int:
 def _deep_grey_to_8_bit(image: Image.Image) -> Image.Image:
     """Bring 16- and 32-bit integers and floats to 0..255.
 
-    16-bit data span 0..65535; 32-bit and float data do not say what white is, so it is the
-    least of the usual values (1 for floats, 255 for floats, 65535) that holds them all.
+    16-bit data span 0..65535. Others do not say what white is, so it is the least usual value
+    (1 for floats; 255; 65535) that all but holds them, or else their peak.
     """
     values = np.nan_to_num(np.asarray(image, dtype=np.float64))
     peak = float(values.max(initial=0.0))
-    usual = (1.0, 255.0, 65535.0) if image.mode == "F" else (65535.0,)
-    white = next((value for value in usual if peak <= value), peak)
-    return Image.fromarray(np.rint(values.clip(0, white) * (255 / white)).astype(np.uint8))
+    usual = {"F": (1.0, 255.0, 65535.0), "I": (255.0, 65535.0)}.get(image.mode, (65535.0,))
+    white = next((value for value in usual if peak <= 1.1 * value), peak)
+    grey = np.rint(values.clip(0, white) * (255 / white)).astype(np.uint8)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey[values == transparent] = 255
+    return Image.fromarray(grey)
 
 
-def _from_array(array: NDArray[Any], max_pixels: int) -> Image.Image:
+def _from_array(array: NDArray[Any]) -> Image.Image:
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.size == 0:  # noqa: PLR2004
         raise ImageError(f"an array must be uint8 (H, W, 3), not {array.dtype} {array.shape}")
-    return _to_rgb(Image.fromarray(array), max_pixels)
+    return Image.fromarray(array)
 
 
 def _line(error: object) -> str:

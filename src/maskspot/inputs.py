@@ -1,8 +1,8 @@
 """What a user may point at: image files and folders of them."""
 
 import os
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 from maskspot.errors import DataError
 
@@ -29,7 +29,7 @@ def find_images(arguments: Sequence[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     alone = len(arguments) == 1
     for argument in arguments:
-        if not argument.is_dir():
+        if not os.path.isdir(argument):
             found[argument.as_posix()] = argument
             continue
         before = len(found)
@@ -38,6 +38,44 @@ def find_images(arguments: Sequence[Path]) -> dict[str, Path]:
         if len(found) == before:
             raise DataError(f"{argument}: no images in this folder ({', '.join(SUFFIXES)})")
     return dict(sorted(found.items()))
+
+
+def match_names(names: Iterable[str], images: Mapping[str, Path], where: Path) -> dict[str, Path]:
+    """Return the images that a CSV names, in its order.
+
+    An image is named by its path inside the folder, its file name, or that without its ending;
+    white space about a name is passed over.
+
+    Args:
+        names: as the CSV has them.
+        images: those that were found, by path.
+        where: the CSV, for errors.
+
+    Raises:
+        DataError: some are missing, or a name fits several.
+    """
+    aliases: dict[str, set[str]] = {}
+    for key in images:
+        path = PurePosixPath(key)
+        for alias in (path.name, path.stem):
+            aliases.setdefault(alias, set()).add(key)
+    chosen, missing = {}, []
+    for name in names:
+        short = name.strip()
+        keys = [short] if short in images else sorted(aliases.get(short, ()))
+        if len(keys) > 1:
+            raise DataError(f"{where}: {short} may be {' or '.join(keys[:2])}: which one?")
+        if keys:
+            chosen[name] = images[keys[0]]
+        else:
+            missing.append(short)
+    if missing:
+        more = ", ..." if len(missing) > 3 else ""  # noqa: PLR2004
+        raise DataError(
+            f"{where}: {len(missing)} of the images it names are not there: "
+            f"{', '.join(missing[:3])}{more}"
+        )
+    return chosen
 
 
 def _walk(folder: Path) -> Iterator[Path]:

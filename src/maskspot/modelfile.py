@@ -86,5 +86,5 @@ def read_info(metadata: Mapping[str, str], name: str) -> ModelInfo:
             maskspot=str(values["maskspot"]),
             question=str(values["question"]),
         )
-    except (ValueError, KeyError, TypeError, UsageError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
         raise ModelFileError(f"{name}: its metadata are damaged ({error})") from error

@@ -1,27 +1,25 @@
 """Where scores go: a CSV, or a submission in the sample's order."""
 
 import csv
+import io
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from pathlib import Path
+from typing import IO, BinaryIO, cast
 
-from maskspot.datasets.labels import read_rows
+from maskspot.datasets.labels import is_number, read_rows
 from maskspot.errors import DataError
 from maskspot.files import replacing
 
 HEADER = ("image", "target")
 
 
-class Writer(Protocol):
-    """What `csv.writer` returns."""
-
-    def writerow(self, row: Iterable[Any], /) -> Any:
-        """Write one row."""
+WriteRow = Callable[[Sequence[str]], None]
 
 
 @dataclass(frozen=True)
@@ -43,48 +41,18 @@ class Sample:
         """Read a sample.
 
         Raises:
-            DataError: it cannot be read, has not two columns, or names an image twice.
+            DataError: it cannot be read, has not a header of two columns, or names an image twice.
         """
         header, rows = read_rows(file)
-        if len(header) != 2:  # noqa: PLR2004
-            raise DataError(f"{file}: a sample submission has two columns, not {len(header)}")
+        if len(header) != 2 or is_number(header[1]):  # noqa: PLR2004
+            raise DataError(f"{file}: its first line must be a header of two columns")
         names = tuple(row[0] for row in rows)
-        if len(set(names)) != len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise DataError(f"{file}: names {twice} twice")
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise DataError(f"{file}: names {twice[0]} twice")
         with file.open("rb") as stream:
             newline = "\r\n" if stream.readline().endswith(b"\r\n") else "\n"
         return cls((header[0], header[1]), names, newline)
-
-    def select(self, images: Mapping[str, Path]) -> dict[str, Path]:
-        """Return the sample's images, in its order, out of those that were found.
-
-        The sample may name an image by its path, its file name, or that without its ending.
-
-        Raises:
-            DataError: some are missing, or a name fits several.
-        """
-        by_name: dict[str, set[str]] = {}
-        for key in images:
-            path = PurePosixPath(key)
-            for alias in (path.name, path.stem):
-                by_name.setdefault(alias, set()).add(key)
-        chosen, missing = {}, []
-        for name in self.names:
-            keys = [name] if name in images else sorted(by_name.get(name, ()))
-            if len(keys) > 1:
-                raise DataError(f"{name}, in the sample, is {' and '.join(keys[:2])}: which one?")
-            if keys:
-                chosen[name] = images[keys[0]]
-            else:
-                missing.append(name)
-        if missing:
-            raise DataError(
-                f"{len(missing)} of the sample's {len(self.names)} images are not there: "
-                + ", ".join(missing[:3])
-                + (", ..." if len(missing) > 3 else "")  # noqa: PLR2004
-            )
-        return chosen
 
 
 def format_probability(probability: float | None) -> str:
@@ -93,21 +61,36 @@ def format_probability(probability: float | None) -> str:
 
 
 @contextmanager
-def csv_output(path: Path | None, newline: str = "\n") -> Iterator[Writer]:
-    """Give a CSV writer to a file, or to standard output for None.
+def csv_output(path: Path | None, newline: str = "\n") -> Iterator[WriteRow]:
+    """Give a function that writes a row to a CSV file, or to standard output for None.
 
     What is written appears whole when the block ends well, and else not at all.
     """
     if path is None:
-        with tempfile.SpooledTemporaryFile(
-            1 << 20, "w+", encoding="utf-8", errors="surrogateescape", newline=""
-        ) as stream:
-            yield csv.writer(stream, lineterminator=newline)
+        with tempfile.SpooledTemporaryFile(1 << 20) as stream:
+            with _writer(stream, newline) as write:
+                yield write
             stream.seek(0)
-            shutil.copyfileobj(stream, sys.stdout)
+            shutil.copyfileobj(stream, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
         return
-    with (
-        replacing(path) as beside,
-        beside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
-    ):
-        yield csv.writer(stream, lineterminator=newline)
+    with replacing(path) as beside, beside.open("wb") as file, _writer(file, newline) as write:
+        yield write
+
+
+@contextmanager
+def _writer(stream: IO[bytes], newline: str) -> Iterator[WriteRow]:
+    """Write CSV as UTF-8, whatever the terminal's encoding; file names keep their own bytes."""
+    text = io.TextIOWrapper(
+        cast("BinaryIO", stream), encoding="utf-8", errors="surrogateescape", newline=""
+    )
+    plain = csv.writer(text, lineterminator=newline)
+    quoted = csv.writer(text, lineterminator=newline, quoting=csv.QUOTE_ALL)
+
+    def write(row: Sequence[str]) -> None:
+        # The csv module leaves a carriage return bare where lines end otherwise.
+        (quoted if any("\r" in cell for cell in row) else plain).writerow(row)
+
+    yield write
+    text.flush()
+    text.detach()

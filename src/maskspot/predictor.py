@@ -75,9 +75,19 @@ class Predictor:
 
         Args:
             pixels: RGB uint8 (N, S, S, 3), S as in `info.preprocessing.size`.
+
+        Raises:
+            ModelFileError: the graph fails, or its output is no probability.
         """
-        runs = [self._session.run([OUTPUT], {INPUT: image[None]})[0] for image in pixels]
-        return np.concatenate([np.empty((0, 1), np.float32), *runs])[:, 0]
+        result = np.empty(len(pixels), np.float32)
+        for at, image in enumerate(pixels):
+            try:
+                (result[at],) = self._session.run([OUTPUT], {INPUT: image[None]})[0].ravel()
+            except Exception as error:  # onnxruntime's own share no base class; ValueError
+                raise ModelFileError(f"{self.info.name}: the model fails ({error})") from error
+        if not ((result >= 0) & (result <= 1)).all():
+            raise ModelFileError(f"{self.info.name}: the model gives numbers outside 0 to 1")
+        return result
 
 
 def _open_session(file: Path) -> onnxruntime.InferenceSession:
@@ -98,9 +108,12 @@ def _open_session(file: Path) -> onnxruntime.InferenceSession:
 
 def _check_contract(session: onnxruntime.InferenceSession, info: ModelInfo, name: str) -> None:
     size = info.preprocessing.size
-    inputs = [(each.name, each.type, each.shape[1:]) for each in session.get_inputs()]
-    outputs = {each.name: each.type for each in session.get_outputs()}
-    if inputs != [(INPUT, "tensor(uint8)", [size, size, 3])] or (
-        outputs.get(OUTPUT) != "tensor(float)"
+    inputs = [
+        (each.name, each.type, isinstance(each.shape[0], int), each.shape[1:])
+        for each in session.get_inputs()
+    ]
+    outputs = {each.name: (each.type, each.shape[1:]) for each in session.get_outputs()}
+    if inputs != [(INPUT, "tensor(uint8)", False, [size, size, 3])] or (
+        outputs.get(OUTPUT) != ("tensor(float)", [1])
     ):
         raise ModelFileError(f"{name}: its graph is not what its metadata say; export it again")

@@ -44,7 +44,13 @@ def _root(
 
 def main() -> NoReturn:
     """Run the command line; every error a user can cause ends in one line and an exit code."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            setattr(sys, name, os.fdopen(nowhere, "w", encoding="utf-8"))
     warnings.filterwarnings("ignore", module="PIL")  # an image's oddities are its Score's matter
     try:
         code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False) or 0
@@ -55,7 +61,7 @@ def main() -> NoReturn:
     except BrokenPipeError:
         # Whoever read our output has gone; leave without Python's complaint at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+        code = 128 + 13  # SIGPIPE
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         say(f"error: {where}{error.strerror or error}")

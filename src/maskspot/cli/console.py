@@ -10,8 +10,9 @@ if TYPE_CHECKING:
 
 
 def say(*words: object) -> None:
-    """Print a line on stderr: stdout is for data."""
-    print(*words, file=sys.stderr)
+    """Print a line on stderr (stdout is for data), whatever file names and files put into it."""
+    text = " ".join(map(str, words))
+    print("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text), file=sys.stderr)
 
 
 def warn(text: str) -> None:

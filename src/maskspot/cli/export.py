@@ -18,15 +18,15 @@ def export(
     name: Annotated[
         str | None, typer.Option(help="Name of the model.", show_default="the file's")
     ] = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only errors.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only warnings and errors.")] = False,
 ) -> None:
     """Turn a training run into one ONNX file that predict reads.
 
     Writes the file only if Keras and onnxruntime agree on the run's validation images.
     """
     require_train("maskspot export")
-    if output.is_dir():
-        raise UsageError(f"--output: {output} is a folder; name a file in it")
+    if output.is_dir() or output.suffix.lower() != ".onnx":
+        raise UsageError(f"--output: {output} is no name of a model file: it must end in .onnx")
     from maskspot.exporting.export import export as export_run
     from maskspot.training.run import Run
 

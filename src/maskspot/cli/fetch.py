@@ -15,7 +15,7 @@ def fetch(
         bool, typer.Option("--demo", help="Draw a small data set; no network.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the drawings.")] = 0,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only errors.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only warnings and errors.")] = False,
 ) -> None:
     """Get a data set to train on: for now, one that maskspot draws itself."""
     if not demo:

@@ -1,6 +1,7 @@
 """`maskspot predict`."""
 
 import math
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -46,7 +47,7 @@ def predict(
         int | None,
         typer.Option(min=1, help="Refuse larger images.", show_default="178956970"),
     ] = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only errors.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only warnings and errors.")] = False,
 ) -> int:
     """Score images: how likely does each show at least one face mask?
 
@@ -54,38 +55,37 @@ def predict(
     digits. An image is named by its path inside the folder, or as you wrote it where you named
     more than one folder.
     """
-    policy = on_error or ("fail" if sample else "blank")
+    policy = ("fail" if sample else "blank") if on_error is None else on_error
     fill = _fill(policy, sample is not None)
     from maskspot.images import MAX_PIXELS
-    from maskspot.inputs import find_images
-    from maskspot.models import DEFAULT
+    from maskspot.inputs import find_images, match_names
+    from maskspot.models import DEFAULT, find_model
     from maskspot.outputs import HEADER, Sample, csv_output, format_probability
     from maskspot.predictor import Predictor
     from maskspot.scoring import Item, score
 
+    file = find_model(DEFAULT if model is None else model)
     found = find_images(images)
+    _spare(output, [*found.values(), file, *([sample] if sample else [])])
     form = Sample.read(sample) if sample else None
-    if form:
-        found = form.select(found)
-    _spare(output, [*found.values(), *([sample] if sample else [])])
-    predictor = Predictor(model or DEFAULT, max_pixels=max_pixels or MAX_PIXELS)
+    if form and sample:
+        found = match_names(form.names, found, sample)
+    predictor = Predictor(file, max_pixels=max_pixels or MAX_PIXELS)
     failed = 0
     with (
-        csv_output(output, form.newline if form else "\n") as rows,
+        csv_output(output, form.newline if form else "\n") as write,
         progress_bar(quiet, "images") as bar,
     ):
         task = bar.add_task("scoring", total=len(found)) if bar else None
-        rows.writerow(form.header if form else HEADER)
-        for result in score(
-            predictor, (Item(name, path) for name, path in found.items()), threads=threads
-        ):
+        write(form.header if form else HEADER)
+        for result in score(predictor, map(Item._make, found.items()), threads=threads):
             probability = result.probability
             if result.error is not None:
                 failed += 1
                 say(f"{result.source}: {result.error}")
                 probability = fill
             if result.error is None or policy != "skip":
-                rows.writerow((result.source, format_probability(probability)))
+                write((result.source, format_probability(probability)))
             if bar and task is not None:
                 bar.advance(task)
         if failed and policy == "fail":
@@ -123,5 +123,13 @@ def _spare(output: Path | None, inputs: list[Path]) -> None:
         return
     if output.is_dir():
         raise UsageError(f"--output: {output} is a folder; name a file in it")
-    if output.is_file() and any(path.exists() and output.samefile(path) for path in inputs):
-        raise UsageError(f"--output: {output} is one of the inputs; name another file")
+    if not output.is_file():
+        return
+    mine = output.stat()
+    for path in inputs:
+        try:
+            same = os.path.samestat(mine, path.stat())
+        except OSError:
+            continue
+        if same:
+            raise UsageError(f"--output: {output} is one of the inputs; name another file")

@@ -12,7 +12,7 @@ import typer
 
 from maskspot.cli.console import progress_bar, say, warn
 from maskspot.datasets.labels import read_folders
-from maskspot.errors import MaskspotError, UsageError
+from maskspot.errors import UsageError
 from maskspot.extras import require_train
 from maskspot.training.config import PRESETS, Settings, resolve, setting_types
 
@@ -83,7 +83,7 @@ def train(
     config: Annotated[
         Path | None, typer.Option(help="TOML or JSON file of settings; options win over it.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only errors.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only warnings and errors.")] = False,
     **options: Any,
 ) -> None:
     """Train a network on labelled photos; leaves runs/NAME, which export turns into a model.
@@ -110,12 +110,12 @@ def train(
         run = Run.create(_folder(runs, name, settings.backbone), settings, data)
     try:
         _train(run, quiet)
-    except MaskspotError:
-        if not run.checkpoint.exists():
-            shutil.rmtree(run.folder)  # made by this call, and nothing in it
-        raise
     except KeyboardInterrupt:
         say(f"stopped; go on with: maskspot train --resume {run.folder}")
+        raise
+    except Exception:
+        if not (resume or run.checkpoint.exists()):
+            shutil.rmtree(run.folder)  # made by this call, and there is nothing in it to keep
         raise
     print(run.folder)
 
@@ -125,7 +125,7 @@ def _folder(runs: Path, name: str | None, backbone: str) -> Path:
         return next(
             folder for number in count(1) if not (folder := runs / f"{backbone}-{number}").exists()
         )
-    if Path(name).name != name or name.startswith("."):
+    if not name or Path(name).name != name or name.startswith("."):
         raise UsageError(f"--name: {name!r} is no plain name of a folder; --runs says where")
     return runs / name
 
@@ -140,8 +140,9 @@ def _train(run: "Run", quiet: bool) -> None:
         say(
             f"{run.folder}: kept epoch {metrics['kept_epoch']} of {metrics['epochs']}; validation "
             f"log loss {scores['log_loss']:.4f}, accuracy {scores['accuracy']:.4f}, AUC "
-            f"{scores['auc']:.4f}\nnow: maskspot export {run.folder} -o model.onnx"
+            f"{scores['auc']:.4f}"
         )
+        say(f"now: maskspot export {run.folder} -o model.onnx")
 
 
 class _Display:

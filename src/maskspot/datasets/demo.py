@@ -53,8 +53,9 @@ def draw(folder: Path, seed: int = 0) -> None:
     Raises:
         UsageError: the folder has something in it.
     """
+    folder = folder.resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is not empty; name a folder to make")
+        raise UsageError(f"{folder} exists, and is no empty folder; name one to make")
     folder.parent.mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskspot.errors import DataError, UsageError
-from maskspot.inputs import SUFFIXES
+from maskspot.inputs import find_images, match_names
 
 LABEL_FILES = ("train_labels.csv", "train.csv", "labels.csv")
 """Names under which a folder's labels are looked for, in this order, whatever their case."""
@@ -95,7 +95,7 @@ def read_rows(file: Path) -> tuple[list[str], list[list[str]]]:
     try:
         with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
             header, *rows = [row for row in csv.reader(stream) if row] or [[]]
-    except (OSError, csv.Error) as error:
+    except (OSError, csv.Error, ValueError) as error:
         raise DataError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
     if not header:
         raise DataError(f"{file}: empty; it needs a header and rows")
@@ -119,23 +119,14 @@ def _find_labels(folder: Path) -> Path | None:
 def _read_csv(file: Path, folder: Path, layout: Layout) -> list[Labelled]:
     header, rows = read_rows(file)
     image, target = _columns(file, header, layout)
-    find = _Finder([folder / "images", folder])
+    place = folder / "images" if (folder / "images").is_dir() else folder
+    paths = match_names((row[image] for row in rows), find_images([place]), file)
     found: dict[str, Labelled] = {}
-    missing = []
     for number, row in enumerate(rows, 2):
-        name = row[image].strip()
-        path = find(name)
-        if path is None:
-            missing.append(name)
-            continue
-        item = Labelled(name, path, _target(row[target], f"{file}, row {number}"))
-        _add(found, name, item, file)
-    if missing:
-        raise DataError(
-            f"{file}: {len(missing)} of {len(rows)} images are not in {folder} or its images/: "
-            + ", ".join(missing[:3])
-            + (", ..." if len(missing) > 3 else "")  # noqa: PLR2004
+        item = Labelled(
+            row[image].strip(), paths[row[image]], _target(row[target], f"{file}, row {number}")
         )
+        _add(found, str(item.path), item, file)
     return list(found.values())
 
 
@@ -146,43 +137,29 @@ def _columns(file: Path, header: list[str], layout: Layout) -> tuple[int, int]:
         for image, target in (*COLUMNS, tuple(names) if len(names) == 2 else COLUMNS[0])  # noqa: PLR2004
     ]
     for image, target in pairs:
-        if image in names and target in names and image != target:
+        if image in names and target in names and image != target and not is_number(target):
             return names.index(image), names.index(target)
+    if all(map(is_number, names[1:])):
+        raise DataError(f"{file}: its first line must be a header, such as image,target")
     raise UsageError(
         f"{file}: name the columns of images and labels with --image-column and "
         f"--target-column; it has {', '.join(names)}"
     )
 
 
-def _target(text: str, where: str) -> int:
+def is_number(text: str) -> bool:
+    """Say whether a cell is a number: then its row is no header."""
     try:
-        value = float(text)
+        float(text)
     except ValueError:
-        value = -1.0
-    if value not in (0.0, 1.0):
+        return False
+    return True
+
+
+def _target(text: str, where: str) -> int:
+    if not is_number(text) or float(text) not in (0.0, 1.0):
         raise DataError(f"{where}: a label is 0 or 1, not {text!r}")
-    return int(value)
-
-
-class _Finder:
-    """Finds an image by the name the labels give it: with or without its file ending."""
-
-    def __init__(self, folders: Iterable[Path]) -> None:
-        self.folders = [folder for folder in folders if folder.is_dir()]
-        self.stems: dict[str, Path] | None = None
-
-    def __call__(self, name: str) -> Path | None:
-        for folder in self.folders:
-            if name and (folder / name).is_file():
-                return folder / name
-        if self.stems is None:
-            self.stems = {
-                path.stem: path
-                for folder in reversed(self.folders)
-                for path in sorted(folder.iterdir(), reverse=True)
-                if path.suffix.lower() in SUFFIXES
-            }
-        return self.stems.get(name)
+    return int(float(text))
 
 
 def _add(found: dict[str, Labelled], key: str, item: Labelled, where: Path) -> None:
@@ -208,8 +185,7 @@ def _read_classes(folder: Path, positive: str | None) -> list[Labelled]:
     if len(chosen) != 1:
         raise UsageError(f"{folder}: which folder shows masks? Name it with --positive: {names}")
     return [
-        Labelled(path.relative_to(folder).as_posix(), path, int(kind in chosen))
+        Labelled(f"{kind.name}/{name}", path, int(kind in chosen))
         for kind in classes
-        for path in sorted(kind.rglob("*"))
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
+        for name, path in find_images([kind]).items()
     ]

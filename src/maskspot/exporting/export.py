@@ -40,12 +40,13 @@ def export(run: Run, output: Path, name: str | None = None) -> tuple[ModelInfo, 
         DataError: the run is not finished.
         ExportError: the file would not be the same network; nothing was written.
     """
-    if not (run.folder / "metrics.json").is_file():
+    metrics = run.metrics()
+    if metrics is None:
         raise DataError(f"{run.folder}: not finished; go on with train --resume {run.folder}")
-    info = _info(run, name or output.stem)
+    info = _info(run, metrics, name or output.stem)
+    pixels = run.check_pixels()
     model = _serving(network.load(run.kept()), info.preprocessing.size)
     proto = _convert(model, info)
-    pixels = np.load(run.folder / "check_pixels.npy")
     with replacing(output) as beside:
         beside.write_bytes(proto.SerializeToString())
         return info, verify(model, beside, pixels)
@@ -65,7 +66,7 @@ def verify(model: Any, file: Path, pixels: NDArray[np.uint8]) -> float:
     try:
         ours = Predictor(file).probabilities(pixels)
     except MaskspotError as error:
-        raise ExportError(f"the exported graph does not load: {error}") from error
+        raise ExportError(f"onnxruntime refuses the exported graph: {error}") from error
     difference = float(np.abs(model.predict(pixels, verbose=0)[:, 0] - ours).max())
     if not difference <= TOLERANCE:
         raise ExportError(
@@ -75,8 +76,8 @@ def verify(model: Any, file: Path, pixels: NDArray[np.uint8]) -> float:
     return difference
 
 
-def _info(run: Run, name: str) -> ModelInfo:
-    settings, metrics = run.settings, run.read_json("metrics.json")
+def _info(run: Run, metrics: dict[str, Any], name: str) -> ModelInfo:
+    settings = run.settings
     return ModelInfo(
         name=name,
         preprocessing=Preprocessing(settings.size, settings.fit, settings.filter),
@@ -85,7 +86,7 @@ def _info(run: Run, name: str) -> ModelInfo:
         training={
             "weights": Path(settings.weights).name,
             "data": [path.name for path in run.data],
-            "epoch": metrics["kept_epoch"],
+            "epoch": metrics.get("kept_epoch"),
             "settings": run.read_json("settings.json") | {"weights": Path(settings.weights).name},
         },
     )

@@ -3,7 +3,7 @@
 import difflib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
@@ -14,9 +14,19 @@ from maskspot.datasets.labels import Layout
 from maskspot.errors import UsageError
 
 
-def _setting(default: Any, help: str, *, choices: tuple[str, ...] = (), least: float = 0.0) -> Any:
+def _setting(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] = (),
+    least: float = 0.0,
+    most: float = 1e6,
+) -> Any:
     """Make a field with what its option's help says, and the values it admits."""
-    return field(default=default, metadata={"help": help, "choices": choices, "least": least})
+    return field(
+        default=default,
+        metadata={"help": help, "choices": choices, "least": least, "most": most},
+    )
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,7 @@ class Settings:
     weights: str = _setting(
         "imagenet", "what it starts from: imagenet, noisy-student, none, or a file"
     )
-    size: int = _setting(256, "side of the square input, in pixels", least=32)
+    size: int = _setting(256, "side of the square input, in pixels", least=32, most=4096)
     fit: str = _setting("squash", "how an image becomes square", choices=("squash", "pad"))
     filter: str = _setting(
         "bilinear",
@@ -41,13 +51,16 @@ class Settings:
         "of pixels; unit divides by 255",
         choices=("backbone", "unit"),
     )
-    dropout: float = _setting(0.2, "share of features dropped before the last layer")
+    dropout: float = _setting(0.2, "share of features dropped before the last layer", most=0.99)
 
     epochs: int = _setting(30, "epochs at most", least=1)
     batch_size: int = _setting(32, "images in a step", least=1)
+    partial_batches: bool = _setting(
+        False, "train on an epoch's last images that fill no batch too"
+    )
     optimizer: str = _setting("adamw", "optimizer", choices=("adam", "adamw"))
     amsgrad: bool = _setting(False, "the optimizer's amsgrad variant")
-    learning_rate: float = _setting(1e-3, "peak learning rate", least=1e-12)
+    learning_rate: float = _setting(1e-3, "peak learning rate", least=1e-12, most=1000000.0)
     weight_decay: float = _setting(1e-2, "adamw's weight decay")
     schedule: str = _setting(
         "cosine",
@@ -56,9 +69,9 @@ class Settings:
     )
     warmup: float = _setting(1.0, "cosine: epochs of linear warm-up")
     plateau_patience: int = _setting(10, "plateau: epochs without a better loss before a cut")
-    plateau_factor: float = _setting(0.1, "plateau: factor of a cut")
+    plateau_factor: float = _setting(0.1, "plateau: factor of a cut", most=1)
     plateau_floor: float = _setting(1e-5, "plateau: least learning rate")
-    ema: float = _setting(0.0, "momentum of the moving average of weights; 0 is none")
+    ema: float = _setting(0.0, "momentum of the moving average of weights; 0 is none", most=0.99999)
     patience: int = _setting(0, "stop after so many epochs without a better loss; 0 never does")
     keep: str = _setting(
         "last",
@@ -66,11 +79,13 @@ class Settings:
         choices=("best", "last"),
     )
 
-    rotation: float = _setting(15.0, "augmentation: degrees, either way")
-    zoom: float = _setting(0.2, "augmentation: share by which width and height scale, each alone")
-    shear: float = _setting(5.0, "augmentation: degrees, either way")
-    width_shift: float = _setting(0.1, "augmentation: share of the width, either way")
-    height_shift: float = _setting(0.1, "augmentation: share of the height, either way")
+    rotation: float = _setting(15.0, "augmentation: degrees, either way", most=180)
+    zoom: float = _setting(
+        0.2, "augmentation: share by which width and height scale, each alone", most=0.9
+    )
+    shear: float = _setting(5.0, "augmentation: degrees, either way", most=60)
+    width_shift: float = _setting(0.1, "augmentation: share of the width, either way", most=1)
+    height_shift: float = _setting(0.1, "augmentation: share of the height, either way", most=1)
     horizontal_flip: bool = _setting(True, "augmentation: mirror half of the images")
     fill: str = _setting(
         "nearest",
@@ -78,8 +93,12 @@ class Settings:
         choices=("nearest", "reflect", "wrap", "constant"),
     )
 
-    validation: float = _setting(0.2, "share of images held back, stratified by label")
-    seed: int = _setting(0, "seed of the split, the shuffles, the augmentation, the weights")
+    validation: float = _setting(
+        0.2, "share of images held back, stratified by label", least=1e-6, most=0.9
+    )
+    seed: int = _setting(
+        0, "seed of the split, the shuffles, the augmentation, the weights", most=2**31
+    )
 
     labels: str | None = _setting(None, "CSV of labels, where it has no usual name")
     image_column: str | None = _setting(None, "its column of image names")
@@ -89,14 +108,11 @@ class Settings:
     def __post_init__(self) -> None:
         hints = setting_types()
         for spec in fields(self):
-            value = _coerce(spec.name, getattr(self, spec.name), hints[spec.name])
+            value = getattr(self, spec.name)
+            if value is not None or spec.default is not None:
+                value = _coerce(spec.name, value, hints[spec.name])
             _check(spec.name, value, spec.metadata)
             object.__setattr__(self, spec.name, value)
-        for name, most in (("validation", 0.9), ("dropout", 0.99), ("ema", 0.99999), ("zoom", 0.9)):
-            if getattr(self, name) > most:
-                raise UsageError(f"{name}: {getattr(self, name)} is more than {most}")
-        if self.validation == 0:
-            raise UsageError("validation: 0 leaves nothing to measure on; try 0.2")
 
     @property
     def layout(self) -> Layout:
@@ -119,19 +135,19 @@ def setting_types() -> dict[str, type]:
 
 def _coerce(name: str, value: Any, kind: type) -> Any:
     """Admit a whole number where a fraction is asked; refuse every other mismatch."""
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and abs(value) < 1e300:  # noqa: PLR2004
         return float(value)
-    if type(value) is not kind and not (value is None and kind is str):
+    if type(value) is not kind:
         raise UsageError(f"{name}: {value!r} is not a {_TYPE_NAMES[kind]}")
     return value
 
 
 def _check(name: str, value: Any, metadata: Mapping[str, Any]) -> None:
-    choices = metadata["choices"]
+    choices, least, most = metadata["choices"], metadata["least"], metadata["most"]
     if choices and value not in choices:
         raise UsageError(f"{name}: {value!r} is not one of {', '.join(choices)}")
-    if isinstance(value, float | int) and not metadata["least"] <= value < float("inf"):
-        raise UsageError(f"{name}: {value} is less than {metadata['least']:g}, or not finite")
+    if isinstance(value, float | int) and not least <= value <= most:
+        raise UsageError(f"{name}: {value} is not from {least:g} to {most:g}")
 
 
 _TYPE_NAMES = {int: "whole number", float: "number", bool: "true or false", str: "text"}
@@ -146,6 +162,7 @@ PRESETS: Mapping[str, Settings] = {
         dropout=0.2,
         epochs=70,
         batch_size=4,
+        partial_batches=True,
         optimizer="adam",
         amsgrad=True,
         learning_rate=1e-3,
@@ -165,17 +182,17 @@ PRESETS: Mapping[str, Settings] = {
     ),
 }
 
-# The original repository's config.json. Its folders and archive are the user's to name
-# on the command line.
-_ORIGINAL = {"Epochs": "epochs", "Batch": "batch_size", "Dropout": "dropout"}
-_ORIGINAL_IGNORED = (
-    "compressFolder",
-    "TestFolder",
-    "TrainFolder",
-    "compressFile",
-    "Model_Path",
-    "LabelFiles",
-)
+# The original repository's config.json. Its folders and archive are named on the command
+# line here, and its Model_Path is the run's.
+_ORIGINAL = {
+    "im_width": "size",
+    "im_height": "size",
+    "Epochs": "epochs",
+    "Batch": "batch_size",
+    "Dropout": "dropout",
+    "LabelFiles": "labels",
+}
+_ORIGINAL_PLACES = ("compressFolder", "TestFolder", "TrainFolder", "compressFile", "Model_Path")
 
 
 def resolve(
@@ -191,15 +208,14 @@ def resolve(
         UsageError: an unknown setting, preset or value, or a file that cannot be read.
     """
     values = dict(read_settings(file)) if file else {}
-    named = values.pop("preset", None)
-    name = preset or named or "default"
-    if name not in PRESETS:
-        raise UsageError(f"preset: {name!r} is not one of {', '.join(PRESETS)}")
-    where = f"{file}: " if file else ""
+    name = values.pop("preset", "default") if preset is None else preset
+    values.pop("preset", None)
     try:
+        if not isinstance(name, str) or name not in PRESETS:
+            raise UsageError(f"preset: {name!r} is not one of {', '.join(PRESETS)}")
         settings = _replace(PRESETS[name], values)
     except UsageError as error:
-        raise UsageError(f"{where}{error}") from None
+        raise UsageError(f"{file}: {error}" if file else str(error)) from None
     return _replace(settings, options or {})
 
 
@@ -218,21 +234,20 @@ def read_settings(file: Path) -> dict[str, Any]:
         raise UsageError(f"{file}: not valid TOML or JSON: {error}") from None
     if not isinstance(values, dict):
         raise UsageError(f"{file}: settings are a table of names and values")
-    if "im_width" in values or "Epochs" in values:
+    if any(name in values for name in (*_ORIGINAL, *_ORIGINAL_PLACES)):
         return _from_original(file, values)
     return values
 
 
 def _from_original(file: Path, values: dict[str, Any]) -> dict[str, Any]:
-    width, height = values.pop("im_width", 256), values.pop("im_height", 256)
-    if width != height:
-        raise UsageError(f"{file}: im_width {width} and im_height {height} must be the same")
-    mapped = {"preset": "seed", "size": width}
+    if values.get("im_width") != values.get("im_height"):
+        raise UsageError(f"{file}: im_width and im_height must be the same")
+    mapped: dict[str, Any] = {"preset": "seed"}
     for name, value in values.items():
         if name in _ORIGINAL:
             mapped[_ORIGINAL[name]] = value
-        elif name not in _ORIGINAL_IGNORED:
-            _refuse(name, (*_ORIGINAL, *_ORIGINAL_IGNORED, "im_width", "im_height"))
+        elif name not in _ORIGINAL_PLACES:
+            _refuse(name, (*_ORIGINAL, *_ORIGINAL_PLACES), f"{file}: ")
     return mapped
 
 
@@ -244,6 +259,6 @@ def _replace(settings: Settings, values: Mapping[str, Any]) -> Settings:
     return replace(settings, **values)
 
 
-def _refuse(name: str, known: Any) -> None:
+def _refuse(name: str, known: Sequence[str], where: str = "") -> None:
     near = difflib.get_close_matches(name, known, 1, 0.0)
-    raise UsageError(f"unknown setting {name!r}; did you mean {near[0]!r}?")
+    raise UsageError(f"{where}unknown setting {name!r}; did you mean {near[0]!r}?")

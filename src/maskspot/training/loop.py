@@ -27,7 +27,8 @@ from maskspot.training.pixels import load_pixels
 from maskspot.training.run import Row, Run
 
 CHECK_IMAGES = 64
-"""Validation images kept in a run, against which an export is checked."""
+"""Images kept in a run, against which an export is checked: of the validation set, and of the
+training set where that has fewer."""
 
 
 Probabilities = NDArray[np.float64]
@@ -58,8 +59,8 @@ def train(run: Run, listener: Listener) -> dict[str, Any]:
     Raises:
         DataError: the data cannot be used, or the loss is no longer a number.
     """
-    if (run.folder / "metrics.json").is_file():
-        return run.read_json("metrics.json")
+    if (finished := run.metrics()) is not None:
+        return finished
     settings = run.settings
     keras.utils.set_random_seed(settings.seed)
     images, pixels, targets = _load(run, settings, listener)
@@ -148,10 +149,17 @@ def _start_or_resume(run: Run, settings: Settings, steps: int) -> tuple[Any, lis
     if resumed is None:
         return model, []
     # Into a network of our own making: Keras does not restore which weights do not decay.
-    model.set_weights(resumed.get_weights())
-    for ours, theirs in zip(model.optimizer.variables, resumed.optimizer.variables, strict=True):
-        ours.assign(theirs)
-    return model, run.history()[: int(model.optimizer.iterations.numpy()) // steps]
+    try:
+        model.set_weights(resumed.get_weights())
+        for ours, saved in zip(model.optimizer.variables, resumed.optimizer.variables, strict=True):
+            ours.assign(saved)
+    except (AttributeError, ValueError):
+        raise DataError(f"{run.checkpoint}: not this run's checkpoint") from None
+    epochs = int(model.optimizer.iterations.numpy()) // steps
+    history = run.history()[:epochs]
+    if len(history) < epochs:
+        raise DataError(f"{run.folder / 'history.csv'}: fewer epochs than its checkpoint has")
+    return model, history
 
 
 def _optimizer(settings: Settings) -> Any:

@@ -174,7 +174,8 @@ def _download(published: _Published, settings: Settings) -> Iterator[None]:
     except Exception as error:
         raise DownloadError(
             f"{settings.backbone}: cannot get the {settings.weights} weights: download "
-            f"{published.url} and put it at {cached}, or train with --weights none"
+            f"{published.url} and put it at {cached}, or train with --weights none "
+            f"({' '.join(str(error).split())[:100]})"
         ) from error
 
 

@@ -37,8 +37,8 @@ class TrainingBatches:
     """Shuffled, augmented batches.
 
     Shuffles and augmentation depend on the seed, the epoch and the step alone, so a resumed
-    run sees what an uninterrupted one would have seen. An epoch's last images that fill no
-    batch are left to the next epoch's shuffle.
+    run sees what an uninterrupted one would have seen. Unless `partial_batches` is set, an
+    epoch's last images that fill no batch are left to the next epoch's shuffle.
 
     Attributes:
         settings: the run's.
@@ -55,7 +55,8 @@ class TrainingBatches:
     ) -> None:
         self.settings = settings
         self.size = min(settings.batch_size, len(rows))
-        self.steps = len(rows) // self.size
+        whole, rest = divmod(len(rows), self.size)
+        self.steps = whole + (1 if rest and settings.partial_batches else 0)
         self._pixels, self._targets, self._rows = pixels, targets, rows
         self._order = lru_cache(2)(self._shuffle)
 
@@ -80,8 +81,8 @@ class TrainingBatches:
         images, targets = tf.numpy_function(
             lambda at: self.batch(*divmod(int(at), self.steps)), [index], (tf.uint8, tf.float32)
         )
-        images.set_shape((self.size, self.settings.size, self.settings.size, 3))
-        targets.set_shape((self.size, 1))
+        images.set_shape((None, self.settings.size, self.settings.size, 3))
+        targets.set_shape((None, 1))
         return tf.cast(images, tf.float32), targets
 
 

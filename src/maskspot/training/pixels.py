@@ -1,8 +1,8 @@
 """Every image decoded once: a memory-mapped cache of the pixels that a network sees."""
 
+import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ def load_pixels(
     Raises:
         DataError: a file has gone, or the disk is too small for the cache.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor() as pool:
         try:
             digests = list(pool.map(_digest, paths))
         except OSError as error:
@@ -63,17 +63,40 @@ def load_pixels(
             json.dumps([_DECODER, preprocessing.to_dict(), digests]).encode()
         ).hexdigest()
         file = folder / f"pixels-{key[:20]}.npy"
-        notes = file.with_suffix(".json")
-        if not (file.exists() and notes.exists()):
+        cached = _open(file, key, paths, preprocessing)
+        if cached is None:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                bad = _decode_all(pool, paths, preprocessing, file, on_image)
-                write_text(notes, json.dumps(bad))
+                errors = _decode_all(pool, paths, preprocessing, file, on_image)
+                write_text(file.with_suffix(".json"), json.dumps(errors))
             except OSError as error:
                 raise DataError(f"{folder}: cannot keep decoded images ({error})") from None
-    reasons = json.loads(notes.read_text(encoding="utf-8"))
-    errors = {int(row): reason for row, reason in reasons.items()}
-    return Pixels(np.load(file, mmap_mode="r"), errors, key)
+            cached = _open(file, key, paths, preprocessing)
+    if cached is None:
+        raise DataError(f"{folder}: decoded images changed while they were read; start again")
+    return cached
+
+
+def _open(
+    file: Path, key: str, paths: Sequence[Path], preprocessing: Preprocessing
+) -> Pixels | None:
+    """Return what is cached; None where nothing is, or it is damaged, or more could be read now.
+
+    An image that was unreadable may have become readable: with another Pillow, or its plug-in.
+    """
+    try:
+        reasons = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+        errors = {int(row): str(reason) for row, reason in reasons.items()}
+        array = np.load(file, mmap_mode="r")
+        if len(array) != len(paths):
+            return None
+        for row in errors:
+            with contextlib.suppress(ImageError):
+                preprocessing.read(paths[row])
+                return None
+    except (OSError, ValueError, EOFError, IndexError):
+        return None
+    return Pixels(array, errors, key)
 
 
 def _digest(path: Path) -> str:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from maskspot._version import __version__
 from maskspot.errors import DataError, UsageError
 from maskspot.files import write_text
@@ -58,19 +61,25 @@ class Run:
         Raises:
             DataError: this is no run.
         """
-        if not (folder / "settings.json").is_file():
-            raise DataError(f"{folder}: not a training run (no settings.json in it)")
+        if not ((folder / "settings.json").is_file() and (folder / "run.json").is_file()):
+            raise DataError(f"{folder}: not a training run (no settings.json and run.json in it)")
         return cls(folder)
 
     @property
     def settings(self) -> Settings:
         """The resolved settings that the run was started with."""
-        return resolve(file=self.folder / "settings.json")
+        try:
+            return resolve(file=self.folder / "settings.json")
+        except UsageError as error:
+            raise DataError(str(error)) from None
 
     @property
     def data(self) -> list[Path]:
         """The data sets it learns from."""
-        return [Path(path) for path in self.read_json("run.json")["data"]]
+        try:
+            return [Path(path) for path in self.read_json("run.json")["data"]]
+        except (KeyError, TypeError):
+            raise DataError(f"{self.folder / 'run.json'}: damaged (no list of data)") from None
 
     def pin_data(self, digest: str) -> None:
         """Note what data the run learns from, or check that they are still the same.
@@ -100,8 +109,35 @@ class Run:
         file = self.folder / "history.csv"
         if not file.is_file():
             return []
-        with file.open(encoding="utf-8", newline="") as stream:
-            return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(stream)]
+        try:
+            with file.open(encoding="utf-8", newline="") as stream:
+                rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(stream)]
+            if any(row["epoch"] != number for number, row in enumerate(rows, 1)):
+                raise ValueError
+            return rows
+        except (ValueError, TypeError, KeyError):
+            raise DataError(f"{file}: damaged") from None
+
+    def metrics(self) -> dict[str, Any] | None:
+        """Return the finished run's metrics; None where it is not finished."""
+        if not (self.folder / "metrics.json").is_file():
+            return None
+        values = self.read_json("metrics.json")
+        scores = values.get("validation")
+        if not isinstance(scores, dict) or not {"log_loss", "accuracy", "auc"} <= set(scores):
+            raise DataError(f"{self.folder / 'metrics.json'}: damaged (no validation metrics)")
+        return values
+
+    def check_pixels(self) -> NDArray[np.uint8]:
+        """Return the images on which an export is checked, uint8 (N, S, S, 3)."""
+        file, size = self.folder / "check_pixels.npy", self.settings.size
+        try:
+            pixels = np.load(file)
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"{file}: missing or damaged ({error})") from None
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != (size, size, 3) or not len(pixels):
+            raise DataError(f"{file}: damaged (not images of {size} x {size})")
+        return np.asarray(pixels)
 
     def write_history(self, rows: Sequence[Row]) -> None:
         """Write the finished epochs."""
