@@ -67,7 +67,7 @@ def test_scores_do_not_depend_on_batch_size_threads_or_order(
         assert {one.source: one for one in score(predictor, shuffled, threads=threads)} == expected
     pixels = np.stack([predictor.info.preprocessing.read(path) for path in paths])
     together = predictor.probabilities(pixels)
-    assert together.dtype == np.float32
+    assert together.dtype == np.float64
     assert [float(p) for p in together] == [one.probability for one in expected.values()]
     assert predictor.probabilities(pixels[:0]).shape == (0,)
 

@@ -171,6 +171,20 @@ def test_the_exported_graph_is_the_kept_network(
     assert str(tmp_path) not in info.to_json()
 
 
+def test_the_surest_network_never_says_exactly_0_or_1(finished: Run, tmp_path: Path) -> None:
+    run = copy(finished, tmp_path / "run")
+    model = network.load(run.kept())
+    pixels = run.check_pixels()
+    for bias, sure in ((30.0, 1.0), (-30.0, 0.0)):
+        kernel, _ = model.get_layer("logit").get_weights()
+        model.get_layer("logit").set_weights([kernel, np.array([bias], np.float32)])
+        model.save(run.kept())
+        exporting.export(run, tmp_path / "sure.onnx")
+        probabilities = Predictor(tmp_path / "sure.onnx").probabilities(pixels)
+        assert (abs(probabilities - sure) < 1e-9).all()
+        assert (probabilities != sure).all()
+
+
 def wake(model: Any, pixels: np.ndarray) -> None:
     """Calibrate batch normalisation: a network that hardly learned answers 0.5 to everything."""
     for layer in network.layers(model):

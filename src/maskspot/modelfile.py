@@ -1,7 +1,7 @@
 """The model file: an ONNX graph that carries all that a predictor must know about it.
 
 The contract of format 1. The graph has one input, `images`: RGB uint8 (N, S, S, 3), N free; and
-an output `probability`: float32 (N, 1), the probability that the image shows at least one face
+an output `probability`: float64 (N, 1), the probability that the image shows at least one face
 mask. Normalisation is inside the graph. `metadata_props` has one entry, `maskspot`: the JSON form
 of `ModelInfo`. Later formats may add outputs; readers ignore names they do not know.
 """

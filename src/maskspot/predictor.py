@@ -70,8 +70,8 @@ class Predictor:
             return Score(source, error=str(error))
         return Score(source, probability=float(self.probabilities(pixels[None])[0]))
 
-    def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the probabilities, float32 (N,), of images that are the network's input already.
+    def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return the probabilities, float64 (N,), of images that are the network's input already.
 
         Args:
             pixels: RGB uint8 (N, S, S, 3), S as in `info.preprocessing.size`.
@@ -79,7 +79,7 @@ class Predictor:
         Raises:
             ModelFileError: the graph fails, or its output is no probability.
         """
-        result = np.empty(len(pixels), np.float32)
+        result = np.empty(len(pixels))
         for at, image in enumerate(pixels):
             try:
                 (result[at],) = self._session.run([OUTPUT], {INPUT: image[None]})[0].ravel()
@@ -114,6 +114,6 @@ def _check_contract(session: onnxruntime.InferenceSession, info: ModelInfo, name
     ]
     outputs = {each.name: (each.type, each.shape[1:]) for each in session.get_outputs()}
     if inputs != [(INPUT, "tensor(uint8)", False, [size, size, 3])] or (
-        outputs.get(OUTPUT) != ("tensor(float)", [1])
+        outputs.get(OUTPUT) != ("tensor(double)", [1])
     ):
         raise ModelFileError(f"{name}: its graph is not what its metadata say; export it again")

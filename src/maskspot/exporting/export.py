@@ -96,7 +96,9 @@ def _serving(model: Any, size: int) -> Any:
     """Put the contract's ends on a network: uint8 in, probability out."""
     pixels = keras.Input((size, size, 3), dtype="uint8", name=INPUT)
     x = keras.layers.Rescaling(1.0)(pixels)  # casts to float
-    return keras.Model(pixels, keras.layers.Activation("sigmoid", name=OUTPUT)(model(x)))
+    # In float64: in float32 a sigmoid is 0 or 1 beyond a logit of 17, an infinite log loss.
+    sigmoid = keras.layers.Activation("sigmoid", name=OUTPUT, dtype="float64")
+    return keras.Model(pixels, sigmoid(model(x)))
 
 
 def _convert(model: Any, info: ModelInfo) -> onnx.ModelProto:
