@@ -18,7 +18,7 @@ from maskspot.errors import ModelFileError
 from maskspot.images import read_image
 from maskspot.inputs import find_images
 from maskspot.models import find_model
-from maskspot.scoring import Item, score
+from maskspot.scoring import score
 
 Run = Callable[..., object]
 
@@ -56,13 +56,13 @@ def test_scores_do_not_depend_on_batch_size_threads_or_order(
     demo_data: Path, predictor: Predictor
 ) -> None:
     paths = sorted((demo_data / "images").iterdir())[:40]
-    items = [Item(path.name, path) for path in paths]
+    items = [(path.name, path) for path in paths]
     expected = {one.source: one for one in score(predictor, items, threads=1)}
     assert len({one.probability for one in expected.values()}) > 30
     shuffled = random.Random(0).sample(items, len(items))
     for threads in (2, 3, 8):
         assert [one.source for one in score(predictor, shuffled, threads=threads)] == [
-            item.name for item in shuffled
+            name for name, _ in shuffled
         ]
         assert {one.source: one for one in score(predictor, shuffled, threads=threads)} == expected
     pixels = np.stack([predictor.info.preprocessing.read(path) for path in paths])
@@ -75,11 +75,11 @@ def test_scores_do_not_depend_on_batch_size_threads_or_order(
 def test_items_are_drawn_only_as_they_are_needed(predictor: Predictor) -> None:
     drawn = 0
 
-    def endless() -> Iterator[Item]:
+    def endless() -> Iterator[tuple[str, bytes]]:
         nonlocal drawn
         while True:
             drawn += 1
-            yield Item(str(drawn), b"")
+            yield str(drawn), b""
 
     scores = score(predictor, endless(), threads=2)
     assert [next(scores).source for _ in range(5)] == ["1", "2", "3", "4", "5"]

@@ -54,19 +54,18 @@ def match_names(names: Iterable[str], images: Mapping[str, Path], where: Path) -
     Raises:
         DataError: some are missing, or a name fits several.
     """
-    aliases: dict[str, set[str]] = {}
-    for key in images:
-        path = PurePosixPath(key)
-        for alias in (path.name, path.stem):
-            aliases.setdefault(alias, set()).add(key)
+    aliases: dict[str, set[Path]] = {}
+    for key, path in images.items():
+        for alias in {PurePosixPath(key).name, PurePosixPath(key).stem}:
+            aliases.setdefault(alias, set()).add(path)
     chosen, missing = {}, []
     for name in names:
         short = name.strip()
-        keys = [short] if short in images else sorted(aliases.get(short, ()))
-        if len(keys) > 1:
-            raise DataError(f"{where}: {short} may be {' or '.join(keys[:2])}: which one?")
-        if keys:
-            chosen[name] = images[keys[0]]
+        paths = [images[short]] if short in images else sorted(aliases.get(short, ()))
+        if len(paths) > 1:
+            raise DataError(f"{where}: {short} may be {paths[0]} or {paths[1]}: which one?")
+        if paths:
+            chosen[name] = paths[0]
         else:
             missing.append(short)
     if missing:

@@ -4,20 +4,12 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
 
 from maskspot.images import ImageSource
 from maskspot.predictor import Predictor, Score
 
 _AHEAD = 4
 """Images in flight for each thread: enough that a slow one does not starve the others."""
-
-
-class Item(NamedTuple):
-    """One image to score, and what to call it."""
-
-    name: str
-    image: ImageSource
 
 
 def usable_cpus() -> int:
@@ -28,25 +20,28 @@ def usable_cpus() -> int:
 
 
 def score(
-    predictor: Predictor, items: Iterable[Item], *, threads: int | None = None
+    predictor: Predictor,
+    images: Iterable[tuple[str, ImageSource]],
+    *,
+    threads: int | None = None,
 ) -> Iterator[Score]:
-    """Yield a `Score` for each item, in the items' order, as soon as it is there.
+    """Yield a `Score` for each image, in their order, as soon as it is there.
 
     Each thread decodes an image and runs the network on it (both leave Python's lock), so all
-    cores are busy with no queue between stages. Items are drawn only as they are needed:
+    cores are busy with no queue between stages. Images are drawn only as they are needed:
     memory does not grow with their number.
 
     Args:
         predictor: the model.
-        items: what to score; may be endless.
+        images: pairs of a name, which becomes the `Score`'s source, and an image; may be endless.
         threads: how many; None takes one for each usable CPU.
     """
     count = threads or usable_cpus()
     waiting: deque[Future[Score]] = deque()
     pool = ThreadPoolExecutor(count, thread_name_prefix="maskspot")
     try:
-        for item in items:
-            waiting.append(pool.submit(predictor.predict, item.image, item.name))
+        for name, image in images:
+            waiting.append(pool.submit(predictor.predict, image, name))
             if len(waiting) >= _AHEAD * count:
                 yield waiting.popleft().result()
         while waiting:

@@ -62,7 +62,7 @@ def predict(
     from maskspot.models import DEFAULT, find_model
     from maskspot.outputs import HEADER, Sample, csv_output, format_probability
     from maskspot.predictor import Predictor
-    from maskspot.scoring import Item, score
+    from maskspot.scoring import score
 
     file = find_model(DEFAULT if model is None else model)
     found = find_images(images)
@@ -78,7 +78,7 @@ def predict(
     ):
         task = bar.add_task("scoring", total=len(found)) if bar else None
         write(form.header if form else HEADER)
-        for result in score(predictor, map(Item._make, found.items()), threads=threads):
+        for result in score(predictor, found.items(), threads=threads):
             probability = result.probability
             if result.error is not None:
                 failed += 1

@@ -119,8 +119,10 @@ def _find_labels(folder: Path) -> Path | None:
 def _read_csv(file: Path, folder: Path, layout: Layout) -> list[Labelled]:
     header, rows = read_rows(file)
     image, target = _columns(file, header, layout)
-    place = folder / "images" if (folder / "images").is_dir() else folder
-    paths = match_names((row[image] for row in rows), find_images([place]), file)
+    images = find_images([folder])
+    if (folder / "images").is_dir():
+        images = {key: path for key, path in images.items() if key.startswith("images/")}
+    paths = match_names((row[image] for row in rows), images, file)
     found: dict[str, Labelled] = {}
     for number, row in enumerate(rows, 2):
         item = Labelled(

@@ -60,7 +60,7 @@ class Settings:
     )
     optimizer: str = _setting("adamw", "optimizer", choices=("adam", "adamw"))
     amsgrad: bool = _setting(False, "the optimizer's amsgrad variant")
-    learning_rate: float = _setting(1e-3, "peak learning rate", least=1e-12, most=1000000.0)
+    learning_rate: float = _setting(1e-3, "peak learning rate", least=1e-12)
     weight_decay: float = _setting(1e-2, "adamw's weight decay")
     schedule: str = _setting(
         "cosine",
