@@ -80,12 +80,18 @@ def train(run: Run, listener: Listener) -> dict[str, Any]:
         row["val_accuracy"] = accuracy(targets[validation], probabilities)
         history.append(row)
         losses.append(row["val_loss"])
-        best = _record(run, history, losses)
+        best = schedule.best_epoch(losses) == len(losses) - 1
+        if best:
+            with replacing(run.folder / "best.keras") as beside:
+                shutil.copyfile(run.folder / "last.keras", beside)
+        if best or settings.keep == "last":
+            run.write_predictions([images[at] for at in validation], probabilities)
+        run.write_history(history)
+        draw_curves(run.folder, history, schedule.best_epoch(losses))
         # Last of all: until it is in place, a resume repeats the epoch.
         _save(model, run.checkpoint)
         listener.epoch(row, best)
-    probabilities = predict(network.load(run.kept()), pixels, validation)
-    return _finish(run, history, [images[at] for at in validation], probabilities)
+    return _finish(run, history)
 
 
 def predict(model: Any, pixels: NDArray[np.uint8], rows: NDArray[np.intp]) -> Probabilities:
@@ -211,36 +217,14 @@ def _epoch(
     }
 
 
-def _record(run: Run, history: Sequence[Row], losses: Sequence[float]) -> bool:
-    """Keep the best network, the history and its plots; say whether the last epoch is the best."""
-    best = schedule.best_epoch(losses)
-    last = len(losses) - 1
-    if best == last:
-        with replacing(run.folder / "best.keras") as beside:
-            shutil.copyfile(run.folder / "last.keras", beside)
-    run.write_history(history)
-    draw_curves(run.folder, history, best)
-    return best == last
-
-
-def _finish(
-    run: Run, history: Sequence[Row], images: Sequence[Labelled], probabilities: Probabilities
-) -> dict[str, Any]:
-    """Write what the run hands on besides the network: predictions and metrics."""
-    run.write_csv(
-        "validation.csv",
-        ["image", "target", "probability"],
-        [
-            (item.name, item.target, repr(float(p)))
-            for item, p in zip(images, probabilities, strict=True)
-        ],
-    )
+def _finish(run: Run, history: Sequence[Row]) -> dict[str, Any]:
+    """Write the metrics, which say that the run is finished."""
     best = schedule.best_epoch([row["val_loss"] for row in history])
     metrics = {
         "kept_epoch": len(history) if run.settings.keep == "last" else best + 1,
         "best_epoch": best + 1,
         "epochs": len(history),
-        "validation": dict(summary([item.target for item in images], probabilities)),
+        "validation": dict(summary(*run.read_predictions())),
     }
     run.write_json("metrics.json", metrics)
     return metrics

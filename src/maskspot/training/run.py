@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskspot._version import __version__
+from maskspot.datasets.labels import Labelled, read_rows
 from maskspot.errors import DataError, UsageError
 from maskspot.files import write_text
 from maskspot.training.config import Settings, resolve
@@ -116,6 +117,25 @@ class Run:
                 raise ValueError
             return rows
         except (ValueError, TypeError, KeyError):
+            raise DataError(f"{file}: damaged") from None
+
+    def write_predictions(
+        self, images: Sequence[Labelled], probabilities: NDArray[np.float64]
+    ) -> None:
+        """Write `validation.csv`: what the network that the run hands on says of its images."""
+        rows = [
+            (item.name, item.target, repr(float(probability)))
+            for item, probability in zip(images, probabilities, strict=True)
+        ]
+        self.write_csv("validation.csv", ["image", "target", "probability"], rows)
+
+    def read_predictions(self) -> tuple[list[float], list[float]]:
+        """Return targets and probabilities of `validation.csv`."""
+        file = self.folder / "validation.csv"
+        _, rows = read_rows(file)
+        try:
+            return [float(row[1]) for row in rows], [float(row[2]) for row in rows]
+        except (IndexError, ValueError):
             raise DataError(f"{file}: damaged") from None
 
     def metrics(self) -> dict[str, Any] | None:
