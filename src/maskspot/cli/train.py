@@ -14,7 +14,7 @@ from maskspot.cli.console import progress_bar, say, warn
 from maskspot.datasets.labels import read_folders
 from maskspot.errors import UsageError
 from maskspot.extras import require_train
-from maskspot.training.config import PRESETS, Settings, resolve, setting_types
+from maskspot.training.config import PRESETS, WEIGHTS, Settings, resolve, setting_types
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -105,8 +105,8 @@ def train(
         assert data
         assert settings
         read_folders(data, settings.layout)  # refuse bad data before a folder is made
-        if (weights := Path(settings.weights).expanduser()).is_file():
-            settings = replace(settings, weights=str(weights.resolve()))
+        if settings.weights not in WEIGHTS:  # to be found from anywhere on a resume
+            settings = replace(settings, weights=str(Path(settings.weights).expanduser().resolve()))
         run = Run.create(_folder(runs, name, settings.backbone), settings, data)
     try:
         _train(run, quiet)

@@ -29,6 +29,10 @@ def _setting(
     )
 
 
+WEIGHTS = ("imagenet", "noisy-student", "none")
+"""What `weights` may say instead of naming a file."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Every setting of a run. The defaults are the preset `default`; `help` is in the metadata."""
@@ -36,9 +40,7 @@ class Settings:
     backbone: str = _setting(
         "efficientnet-b0", "network", choices=("efficientnet-b0", "mobilenet-0.25")
     )
-    weights: str = _setting(
-        "imagenet", "what it starts from: imagenet, noisy-student, none, or a file"
-    )
+    weights: str = _setting("imagenet", f"what it starts from: {', '.join(WEIGHTS)}, or a file")
     size: int = _setting(256, "side of the square input, in pixels", least=32, most=4096)
     fit: str = _setting("squash", "how an image becomes square", choices=("squash", "pad"))
     filter: str = _setting(
