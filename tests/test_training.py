@@ -159,7 +159,7 @@ def test_the_exported_graph_is_the_kept_network(
     pixels = np.stack([Preprocessing(32).read(path) for path in paths])
     wake(model, pixels)
     model.save(run.kept())
-    info, difference = exporting.export(run, tmp_path / "mine.onnx")
+    info, difference = exporting.export(run, tmp_path / "mine.onnx", "mine \udce9")
     predictor = Predictor(tmp_path / "mine.onnx")
     keras_says = predict(model, pixels, np.arange(50))
     np.testing.assert_allclose(
@@ -169,7 +169,7 @@ def test_the_exported_graph_is_the_kept_network(
     assert 0 < difference <= exporting.TOLERANCE
     assert predictor.info == info
     assert info.preprocessing == Preprocessing(32)
-    assert info.name == "mine"
+    assert info.name == "mine \udce9"
     assert info.metrics["log_loss"] == finished.read_json("metrics.json")["validation"]["log_loss"]
     assert info.training["settings"]["seed"] == 3
     assert str(tmp_path) not in info.to_json()
@@ -369,22 +369,33 @@ def test_an_image_that_has_become_readable_is_read(
     assert not load_pixels(paths, Preprocessing(32), tmp_path / "cache").errors
 
 
+class Scripted:
+    """A network whose steps have given losses."""
+
+    layers: ClassVar[list[object]] = []
+
+    def __init__(self, *losses: float) -> None:
+        self.optimizer = keras.optimizers.SGD()
+        self.losses, self.steps = losses, 0
+
+    def train_on_batch(self, *_: object, **__: object) -> dict[str, float]:
+        self.steps += 1
+        return {"loss": self.losses[self.steps - 1], "accuracy": 0.5}
+
+
+def test_an_epochs_loss_is_the_mean_over_its_images() -> None:
+    settings = resolve(options={"batch_size": 4, "size": 32, "partial_batches": True})
+    pixels = np.zeros((10, 32, 32, 3), np.uint8)
+    batches = TrainingBatches(pixels, np.zeros(10, np.float32), np.arange(10), settings)
+    row = loop._epoch(Scripted(1.0, 1.0, 4.0), iter(batches.dataset()), batches, [], Silent())
+    assert row["loss"] == pytest.approx((4 * 1 + 4 * 1 + 2 * 4) / 10)
+
+
 def test_a_loss_that_is_no_number_ends_in_one_line() -> None:
-    class Diverging:
-        """A network whose loss is lost in its third step."""
-
-        layers: ClassVar[list[object]] = []
-        optimizer = keras.optimizers.SGD()
-        steps = 0
-
-        def train_on_batch(self, *_: object, **__: object) -> dict[str, float]:
-            self.steps += 1
-            return {"loss": math.nan if self.steps == 3 else 0.5, "accuracy": 0.5}
-
     pixels = np.zeros((20, 32, 32, 3), np.uint8)
     settings = resolve(options={"batch_size": 4, "size": 32})
     batches = TrainingBatches(pixels, np.zeros(20, np.float32), np.arange(20), settings)
-    model = Diverging()
+    model = Scripted(0.5, 0.5, math.nan, 0.5, 0.5)
     with pytest.raises(DataError, match=r"diverged in epoch 1 .* --learning-rate below 0.001"):
         loop._epoch(model, iter(batches.dataset()), batches, [], Silent())
     assert model.steps == 3

@@ -116,7 +116,7 @@ def _convert(model: Any, info: ModelInfo) -> onnx.ModelProto:
     _rename(graph, graph.input[0].name, INPUT)
     _rename(graph, graph.output[0].name, OUTPUT)
     proto.producer_name, proto.producer_version = "maskspot", info.maskspot
-    graph.name, graph.doc_string = info.name, info.question
+    graph.name, graph.doc_string = "maskspot", info.question
     onnx.helper.set_model_props(proto, {KEY: info.to_json()})
     try:
         onnx.checker.check_model(proto, full_check=True)

@@ -194,26 +194,28 @@ def _epoch(
     listener: Listener,
 ) -> Row:
     """Train for an epoch and return its first figures."""
-    epoch, started, rate, speed = len(losses), time.perf_counter(), 0.0, 0.0
+    epoch, started, rate, seen = len(losses), time.perf_counter(), 0.0, 0
     sums = {"loss": 0.0, "accuracy": 0.0}
     _seed_dropout(model, batches.settings.seed, epoch)
     for step in range(batches.steps):
         rate = schedule.learning_rate(batches.settings, losses, epoch + step / batches.steps)
         model.optimizer.learning_rate.assign(rate)
-        logs = model.train_on_batch(*next(stream), return_dict=True)  # of this batch alone
-        sums = {name: total + float(logs[name]) for name, total in sums.items()}
+        images, targets = next(stream)
+        logs = model.train_on_batch(images, targets, return_dict=True)  # of this batch alone
+        sums = {name: total + float(logs[name]) * len(images) for name, total in sums.items()}
+        seen += len(images)
         if not math.isfinite(sums["loss"]):
             raise DataError(
                 f"training diverged in epoch {epoch + 1} (its loss is no longer a number): "
                 f"start again with a --learning-rate below {batches.settings.learning_rate:g}"
             )
-        speed = (step + 1) * batches.size / (time.perf_counter() - started)
-        listener.step(epoch + 1, step + 1, batches.steps, sums["loss"] / (step + 1), speed)
+        speed = seen / (time.perf_counter() - started)
+        listener.step(epoch + 1, step + 1, batches.steps, sums["loss"] / seen, speed)
     return {
         "epoch": epoch + 1,
         "learning_rate": rate,
-        **{name: total / batches.steps for name, total in sums.items()},
-        "images_per_second": speed,
+        **{name: total / seen for name, total in sums.items()},
+        "images_per_second": seen / (time.perf_counter() - started),
     }
 
 
