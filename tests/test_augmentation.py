@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 pytest.importorskip("cv2", reason="needs maskspot[train]")
-from maskspot.training.augmentation import augment, random_warp, warp
-from maskspot.training.config import PRESETS, Settings, resolve
+import cv2
+
+from maskspot.training.augmentation import disturb, mix, vary_colour, warp
+from maskspot.training.config import PRESETS, resolve
+from maskspot.training.settings import Settings
+from maskspot.training.views import random_warp
 
 pytestmark = pytest.mark.train
 
@@ -32,12 +36,13 @@ def centre(image: np.ndarray) -> tuple[float, float]:
 
 
 def warped(settings: Settings, image: np.ndarray, seed: int) -> np.ndarray:
-    return warp(image, random_warp(np.random.default_rng(seed), settings), "constant")
+    return warp(image, random_warp(np.random.default_rng(seed), settings), 65, "constant")
 
 
 def test_without_ranges_an_image_stays_as_it_is() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (1, 65, 65, 3), dtype=np.uint8)
-    assert (augment(image, np.random.default_rng(1), STILL) == image).all()
+    image = np.random.default_rng(0).integers(0, 256, (65, 65, 3), dtype=np.uint8)
+    assert (warped(STILL, image, 1) == image).all()
+    assert (disturb(image, np.random.default_rng(1), STILL) == image).all()
 
 
 def test_a_mirror_is_exact_and_of_half_the_images() -> None:
@@ -101,12 +106,65 @@ def test_the_composition_is_that_of_keras_imagedatagenerator() -> None:
         smooth, angle, tx, ty, shear, zx, zy, row_axis=0, col_axis=1, channel_axis=2,
         fill_mode="nearest", order=1,
     )  # fmt: skip
-    ours = warp(smooth.astype(np.uint8), random_warp(np.random.default_rng(5), settings))
+    ours = warp(smooth.astype(np.uint8), random_warp(np.random.default_rng(5), settings), 65)
     assert np.abs(theirs - ours).max() < 1.5
 
 
 @pytest.mark.parametrize(("fill", "value"), [("nearest", 200), ("reflect", 200), ("constant", 0)])
 def test_beyond_the_border_is_what_fill_says(fill: str, value: int) -> None:
     image = np.full((65, 65, 3), 200, np.uint8)
-    matrix = np.array([[1.0, 0, 30], [0, 1, 0]])
-    assert (warp(image, matrix, fill)[:, 40:] == value).all()
+    matrix = np.array([[1.0, 0, 30 / 65], [0, 1, 0]])
+    assert (warp(image, matrix, 65, fill)[:, 40:] == value).all()
+
+
+@pytest.mark.parametrize("size", [16, 48, 64, 96, 200])
+def test_a_view_of_the_whole_keeps_places_at_any_size(size: int) -> None:
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[16:32, 32:48] = 240
+    view = warp(image, np.eye(2, 3), size).astype(float)[..., 0]
+    y, x = np.mgrid[:size, :size] + 0.5
+    assert (view * x).sum() / view.sum() == pytest.approx(40 / 64 * size, abs=0.1)
+    assert (view * y).sum() / view.sum() == pytest.approx(24 / 64 * size, abs=0.1)
+
+
+def test_shrinking_does_not_alias() -> None:
+    stripes = np.zeros((256, 256, 3), np.uint8)
+    stripes[:, ::2] = 255
+    view = warp(stripes, np.array([[0.9, 0, 0.05], [0, 0.9, 0.05]]), 32)
+    assert np.abs(view.astype(int) - 128).max() < 25
+
+
+def test_colour_scales_brightness_contrast_and_saturation_alone() -> None:
+    image = np.random.default_rng(0).integers(90, 150, (32, 32, 3), dtype=np.uint8)
+    as_float = image.astype(float)
+    assert (vary_colour(image, np.ones(3)) == image).all()
+    brighter = vary_colour(image, np.array([1.5, 1, 1]))
+    assert np.abs(brighter - 1.5 * as_float).max() <= 1
+    flatter = vary_colour(image, np.array([1, 0.5, 1])).astype(float)
+    assert flatter.std() == pytest.approx(as_float.std() / 2, rel=0.05)
+    assert flatter.mean() == pytest.approx(as_float.mean(), abs=1)
+    grey = vary_colour(image, np.array([1, 1, 0.0]))
+    assert (grey.max(-1).astype(int) - grey.min(-1)).max() <= 1
+
+
+def mean_change(**values: float) -> float:
+    image = cv2.GaussianBlur(
+        np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8), (5, 5), 0
+    )
+    changed = disturb(image, np.random.default_rng(3), replace(STILL, size=64, **values))
+    assert changed.shape == image.shape
+    assert changed.dtype == np.uint8
+    return float(np.abs(changed.astype(int) - image).mean())
+
+
+@pytest.mark.parametrize("name", ["blur", "jpeg", "cutout", "colour"])
+def test_a_disturbance_changes_an_image_but_leaves_it_recognisable(name: str) -> None:
+    assert 0.5 < mean_change(**{name: 0.9}) < 40
+
+
+def test_mixup_mixes_images_and_labels_by_the_same_share() -> None:
+    images = np.stack([np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 200, np.uint8)])
+    targets = np.array([0, 1], np.float32)
+    for seed in range(20):
+        mixed, labels = mix(images, targets, np.random.default_rng(seed), 1.0)
+        assert np.allclose(mixed[:, 0, 0, 0] / 200, labels, atol=0.01)

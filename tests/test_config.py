@@ -6,7 +6,8 @@ import pytest
 
 from maskspot.errors import UsageError
 from maskspot.images import FILTERS, FITS
-from maskspot.training.config import PRESETS, Settings, resolve
+from maskspot.training.config import PRESETS, resolve
+from maskspot.training.settings import Settings
 
 
 def write(path: Path, text: str) -> Path:

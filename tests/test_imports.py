@@ -25,12 +25,16 @@ MAY_IMPORT = {
     "predictor": {"errors", "images", "modelfile", "models"},
     "scoring": {"images", "predictor"},
     "outputs": {"datasets", "errors", "files"},
-    "datasets": {"datasets", "errors", "inputs"},
+    "datasets": {"datasets", "errors", "images", "inputs"},
     "evaluation": {"evaluation"},
     "training": {
-        *("_version", "datasets", "errors", "evaluation", "files", "images", "training"),
+        *("_version", "datasets", "errors", "evaluation", "exporting", "files", "images"),
+        *("models", "predictor", "training"),
     },
-    "exporting": {"errors", "files", "images", "modelfile", "predictor", "training"},
+    "exporting": {
+        *("datasets", "errors", "evaluation", "exporting", "files", "images", "modelfile"),
+        *("predictor", "training"),
+    },
 }
 
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskspot.training.config import resolve
-from maskspot.training.schedule import best_epoch, learning_rate, should_stop
+from maskspot.training.schedule import best_epoch, image_size, learning_rate, should_stop
 
 losses = st.lists(st.floats(0.01, 2.0), min_size=1, max_size=60)
 
@@ -65,3 +65,18 @@ def test_plateau_does_as_keras_does(values: list[float]) -> None:
         callback.on_epoch_end(epoch, {"val_loss": loss})
     ours = learning_rate(settings, values, len(values))
     np.testing.assert_allclose(ours, float(Model.optimizer.learning_rate), rtol=1e-5)
+
+
+def test_images_grow_in_three_steps_to_their_size() -> None:
+    settings = resolve(options={"epochs": 6, "start_size": 128})
+    assert [image_size(settings, epoch) for epoch in range(6)] == [128, 128, 192, 192, 256, 256]
+    assert image_size(resolve(options={"epochs": 6}), 0) == 256
+    assert image_size(resolve(options={"epochs": 1, "start_size": 128}), 0) == 256
+
+
+@given(st.integers(1, 40), st.integers(32, 512), st.integers(32, 512))
+def test_images_never_shrink_and_end_at_their_size(epochs: int, start: int, size: int) -> None:
+    settings = resolve(options={"epochs": epochs, "start_size": min(start, size), "size": size})
+    sizes = [image_size(settings, epoch) for epoch in range(epochs)]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == size

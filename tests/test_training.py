@@ -24,10 +24,11 @@ from maskspot.images import Preprocessing
 from maskspot.modelfile import ModelInfo
 from maskspot.training import loop, network
 from maskspot.training.config import resolve
-from maskspot.training.loop import averaged, predict, train
-from maskspot.training.pipeline import TrainingBatches, split
+from maskspot.training.loop import averaged, predict
+from maskspot.training.pipeline import Examples, TrainingBatches, split
 from maskspot.training.pixels import load_pixels
 from maskspot.training.run import Run
+from maskspot.training.train import train
 from tests.helpers import Silent
 
 pytestmark = pytest.mark.train
@@ -36,7 +37,9 @@ Cli = Callable[..., object]
 
 SMALL = {
     "backbone": "mobilenet-0.25", "weights": "none", "size": 32, "epochs": 3, "batch_size": 16,
-    "ema": 0.9, "seed": 3,
+    "ema": 0.9, "seed": 3, "crop": 0.6, "colour": 0.2, "blur": 0.3, "jpeg": 0.3, "cutout": 0.2,
+    "mixup": 0.2, "clip_norm": 1.0, "head_first": True, "class_balance": True,
+    "label_smoothing": 0.01,
 }  # fmt: skip
 
 
@@ -159,7 +162,8 @@ def test_the_exported_graph_is_the_kept_network(
     pixels = np.stack([Preprocessing(32).read(path) for path in paths])
     wake(model, pixels)
     model.save(run.kept())
-    info, difference = exporting.export(run, tmp_path / "mine.onnx", "mine \udce9")
+    options = exporting.Options(storage="float32")
+    info, difference = exporting.export(run, tmp_path / "mine.onnx", "mine \udce9", options)
     predictor = Predictor(tmp_path / "mine.onnx")
     keras_says = predict(model, pixels, np.arange(50))
     np.testing.assert_allclose(
@@ -301,10 +305,12 @@ def test_the_split_is_stratified_seeded_and_disjoint() -> None:
 def test_an_epoch_shows_each_image_at_most_once_and_the_next_shuffles() -> None:
     pixels = np.arange(10, dtype=np.uint8)[:, None, None, None] + np.zeros((1, 32, 32, 3), np.uint8)
     settings = resolve(options={"batch_size": 3, "size": 32})
-    batches = TrainingBatches(pixels, np.zeros(10, np.float32), np.arange(10), settings)
+    batches = TrainingBatches(
+        Examples.plain(pixels, np.zeros(10, np.float32)), np.arange(10), settings
+    )
     assert batches.steps == 3
     epochs = [
-        [int(image.mean()) for step in range(3) for image in batches.batch(epoch, step)[0]]
+        [int(image.mean()) for step in range(3) for image in batches.batch(epoch, step).images]
         for epoch in range(2)
     ]
     assert all(len(set(epoch)) == 9 for epoch in epochs)
@@ -314,8 +320,10 @@ def test_an_epoch_shows_each_image_at_most_once_and_the_next_shuffles() -> None:
 def test_partial_batches_show_every_image_once() -> None:
     pixels = np.zeros((10, 32, 32, 3), np.uint8)
     settings = resolve(options={"batch_size": 4, "size": 32, "epochs": 2, "partial_batches": True})
-    batches = TrainingBatches(pixels, np.zeros(10, np.float32), np.arange(10), settings)
-    assert [len(x) for x, _ in batches.dataset()] == [4, 4, 2, 4, 4, 2]
+    batches = TrainingBatches(
+        Examples.plain(pixels, np.zeros(10, np.float32)), np.arange(10), settings
+    )
+    assert [len(x) for x, _, _ in batches.dataset()] == [4, 4, 2, 4, 4, 2]
 
 
 def test_batches_from_an_epoch_on_are_those_of_a_whole_run() -> None:
@@ -323,11 +331,11 @@ def test_batches_from_an_epoch_on_are_those_of_a_whole_run() -> None:
     pixels = rng.integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
     settings = resolve(options={"batch_size": 4, "size": 32, "epochs": 3})
     targets = np.array([0, 1] * 4, np.float32)
-    batches = TrainingBatches(pixels, targets, np.arange(8), settings)
+    batches = TrainingBatches(Examples.plain(pixels, targets), np.arange(8), settings)
     whole = list(batches.dataset())[2 * batches.steps :]
     rest = list(batches.dataset(first_epoch=2))
     assert len(rest) == batches.steps
-    for (x, y), (a, b) in zip(whole, rest, strict=True):
+    for (x, y, _), (a, b, _) in zip(whole, rest, strict=True):
         assert (x.numpy() == a.numpy()).all()
         assert (y.numpy() == b.numpy()).all()
         assert x.dtype == np.float32
@@ -373,6 +381,7 @@ class Scripted:
     """A network whose steps have given losses."""
 
     layers: ClassVar[list[object]] = []
+    outputs: ClassVar[list[object]] = [None]
 
     def __init__(self, *losses: float) -> None:
         self.optimizer = keras.optimizers.SGD()
@@ -380,24 +389,28 @@ class Scripted:
 
     def train_on_batch(self, *_: object, **__: object) -> dict[str, float]:
         self.steps += 1
-        return {"loss": self.losses[self.steps - 1], "accuracy": 0.5}
+        return {"loss": self.losses[self.steps - 1], "_agreement": 0.5}
 
 
 def test_an_epochs_loss_is_the_mean_over_its_images() -> None:
     settings = resolve(options={"batch_size": 4, "size": 32, "partial_batches": True})
     pixels = np.zeros((10, 32, 32, 3), np.uint8)
-    batches = TrainingBatches(pixels, np.zeros(10, np.float32), np.arange(10), settings)
-    row = loop._epoch(Scripted(1.0, 1.0, 4.0), iter(batches.dataset()), batches, [], Silent())
+    batches = TrainingBatches(
+        Examples.plain(pixels, np.zeros(10, np.float32)), np.arange(10), settings
+    )
+    row = loop._epoch(Scripted(1.0, 1.0, 4.0), iter(batches.dataset()), batches, [], Silent(), None)
     assert row["loss"] == pytest.approx((4 * 1 + 4 * 1 + 2 * 4) / 10)
 
 
 def test_a_loss_that_is_no_number_ends_in_one_line() -> None:
     pixels = np.zeros((20, 32, 32, 3), np.uint8)
     settings = resolve(options={"batch_size": 4, "size": 32})
-    batches = TrainingBatches(pixels, np.zeros(20, np.float32), np.arange(20), settings)
+    batches = TrainingBatches(
+        Examples.plain(pixels, np.zeros(20, np.float32)), np.arange(20), settings
+    )
     model = Scripted(0.5, 0.5, math.nan, 0.5, 0.5)
     with pytest.raises(DataError, match=r"diverged in epoch 1 .* --learning-rate below 0.001"):
-        loop._epoch(model, iter(batches.dataset()), batches, [], Silent())
+        loop._epoch(model, iter(batches.dataset()), batches, [], Silent(), None)
     assert model.steps == 3
 
 

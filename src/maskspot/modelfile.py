@@ -3,7 +3,8 @@
 The contract of format 1. The graph has one input, `images`: RGB uint8 (N, S, S, 3), N free; and
 an output `probability`: float64 (N, 1), the probability that the image shows at least one face
 mask. Normalisation is inside the graph. `metadata_props` has one entry, `maskspot`: the JSON form
-of `ModelInfo`. Later formats may add outputs; readers ignore names they do not know.
+of `ModelInfo`. Later formats may add outputs; readers ignore names they do not know, and take
+defaults for `passes`, `calibration` and `storage`, which the first files lack.
 """
 
 import json
@@ -32,6 +33,9 @@ class ModelInfo:
         backbone: of the network.
         metrics: measured on its validation images, by name.
         training: where the network came from: weights, data, settings, in plain values.
+        passes: of an image through a network that one probability takes: its cost.
+        calibration: scale and bias of the logits, and how they were found; empty if there are none.
+        storage: how the weights are stored, and what that changed.
         format: of the file; this version reads 1.
         maskspot: the version that wrote it.
         question: what the probability is of.
@@ -42,6 +46,9 @@ class ModelInfo:
     backbone: str
     metrics: Mapping[str, float] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    passes: int = 1
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    storage: Mapping[str, Any] = field(default_factory=dict)
     format: int = FORMAT
     maskspot: str = __version__
     question: str = QUESTION
@@ -82,6 +89,9 @@ def read_info(metadata: Mapping[str, str], name: str) -> ModelInfo:
             backbone=str(values["backbone"]),
             metrics=dict(values["metrics"]),
             training=dict(values["training"]),
+            passes=int(values.get("passes", 1)),
+            calibration=dict(values.get("calibration", {})),
+            storage=dict(values.get("storage", {})),
             format=version,
             maskspot=str(values["maskspot"]),
             question=str(values["question"]),

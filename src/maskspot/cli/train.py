@@ -14,7 +14,8 @@ from maskspot.cli.console import progress_bar, say, warn
 from maskspot.datasets.labels import read_folders
 from maskspot.errors import UsageError
 from maskspot.extras import require_train
-from maskspot.training.config import PRESETS, WEIGHTS, Settings, resolve, setting_types
+from maskspot.training.config import PRESETS, resolve
+from maskspot.training.settings import WEIGHTS, Settings, setting_types
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -105,8 +106,7 @@ def train(
         assert data
         assert settings
         read_folders(data, settings.layout)  # refuse bad data before a folder is made
-        if settings.weights not in WEIGHTS:  # to be found from anywhere on a resume
-            settings = replace(settings, weights=str(Path(settings.weights).expanduser().resolve()))
+        settings = _anywhere(settings)
         run = Run.create(_folder(runs, name, settings.backbone), settings, data)
     try:
         _train(run, quiet)
@@ -120,6 +120,18 @@ def train(
     print(run.folder)
 
 
+def _anywhere(settings: Settings) -> Settings:
+    """Make the files that settings name such as a resume finds from any folder."""
+    named = {"init": settings.init, "teacher": settings.teacher}
+    if settings.weights not in WEIGHTS:
+        named["weights"] = settings.weights
+    files = {key: Path(value).expanduser() for key, value in named.items() if value}
+    found: dict[str, Any] = {
+        key: str(file.resolve()) for key, file in files.items() if file.exists()
+    }
+    return replace(settings, **found)
+
+
 def _folder(runs: Path, name: str | None, backbone: str) -> Path:
     if name is None:
         return next(
@@ -131,18 +143,26 @@ def _folder(runs: Path, name: str | None, backbone: str) -> Path:
 
 
 def _train(run: "Run", quiet: bool) -> None:
-    from maskspot.training.loop import train as train_run
+    from maskspot.training.train import train as train_run
 
     with progress_bar(quiet, "images") as bar:
         metrics = train_run(run, _Display(bar, quiet, run.settings.epochs))
     if not quiet:
-        scores = metrics["validation"]
-        say(
-            f"{run.folder}: kept epoch {metrics['kept_epoch']} of {metrics['epochs']}; validation "
-            f"log loss {scores['log_loss']:.4f}, accuracy {scores['accuracy']:.4f}, AUC "
-            f"{scores['auc']:.4f}"
-        )
+        say(f"{run.folder}: {_outcome(metrics)}")
         say(f"now: maskspot export {run.folder} -o model.onnx")
+
+
+def _outcome(metrics: dict[str, Any]) -> str:
+    names = {"log_loss": "log loss", "accuracy": "accuracy", "auc": "AUC"}
+    scores = metrics["validation"]
+    if "folds" not in metrics:
+        values = ", ".join(f"{word} {scores[name]:.4f}" for name, word in names.items())
+        return f"kept epoch {metrics['kept_epoch']} of {metrics['epochs']}; validation {values}"
+    values = ", ".join(
+        f"{word} {scores[name]:.4f} ({metrics['mean'][name]:.4f} ± {metrics['sd'][name]:.4f})"
+        for name, word in names.items()
+    )
+    return f"{metrics['folds']} folds; out of fold (mean ± sd of the folds): {values}"
 
 
 class _Display:
@@ -156,6 +176,9 @@ class _Display:
         masks = sum(item.target for item in images)
         self._line(f"{len(images)} images: {masks} with a mask, {len(images) - masks} without")
         self._update(total=len(images))
+
+    def fold(self, number: int, folds: int) -> None:
+        self._line(f"fold {number} of {folds}")
 
     def decoded(self, count: int) -> None:
         self._update(advance=count)

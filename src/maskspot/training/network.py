@@ -6,16 +6,18 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import efficientnet.model
 import efficientnet.tfkeras as efn  # registers the custom layers that reloading needs
 import efficientnet.weights
 import keras
 
 from maskspot.errors import DataError, DownloadError, UsageError
-from maskspot.training.config import Settings
+from maskspot.training.run import Run
+from maskspot.training.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,26 @@ def _efficientnet(name: str, build: Callable[..., Any]) -> _Backbone:
     )
 
 
+def _efficientnet_lite0() -> _Backbone:
+    """EfficientNet-B0 less squeeze-and-excitation, its swish made ReLU6: the authors' Lite0.
+
+    https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite, whose
+    pixels are (x - 127) / 128.
+    """
+
+    def plain(layer: Any) -> Any:
+        if isinstance(layer, keras.layers.Activation):
+            return keras.layers.ReLU(6, name=layer.name)
+        return layer.__class__.from_config(layer.get_config())
+
+    def build(**options: Any) -> Any:
+        blocks = [args._replace(se_ratio=None) for args in efficientnet.model.DEFAULT_BLOCKS_ARGS]
+        full = efn.EfficientNetB0(blocks_args=blocks, drop_connect_rate=0, **options)
+        return keras.models.clone_model(full, clone_function=plain)
+
+    return _Backbone(build, scale=(1 / 128,) * 3, offset=(-127 / 128,) * 3, published={})
+
+
 def _mobilenet() -> _Backbone:
     def build(**options: Any) -> Any:
         with warnings.catch_warnings():  # sizes other than 224 take the weights of 224: meant
@@ -80,12 +102,19 @@ def _mobilenet() -> _Backbone:
 
 _BACKBONES = {
     "efficientnet-b0": lambda: _efficientnet("efficientnet-b0", efn.EfficientNetB0),
+    "efficientnet-lite0": _efficientnet_lite0,
     "mobilenet-0.25": _mobilenet,
 }
 
 
 def build(settings: Settings) -> Any:
-    """Return the untrained `keras.Model`: float32 (N, S, S, 3) in 0..255 to logits (N, 1).
+    """Return the untrained `keras.Model`, for images of any size.
+
+    It has the weights of `settings`, save those of a model file: `warmstart` puts them in.
+
+    Its input is float32 (N, S, S, 3) in 0..255. Its outputs are the logit (N, 1) and, with the
+    setting `heatmap`, the class activation map (N, G, G, 1): what the last layer makes of each
+    cell of the last features (Zhou et al. 2016), whose mean is the logit.
 
     Raises:
         UsageError: the backbone has no such weights.
@@ -93,7 +122,7 @@ def build(settings: Settings) -> Any:
         DownloadError: published weights could not be downloaded.
     """
     backbone = _BACKBONES[settings.backbone]()
-    shape = (settings.size, settings.size, 3)
+    shape = (None, None, 3)
     body = _body(backbone, shape, settings)
     if settings.normalisation == "unit":
         scaling = keras.layers.Rescaling(1 / 255, name="normalisation")
@@ -102,10 +131,29 @@ def build(settings: Settings) -> Any:
             list(backbone.scale), list(backbone.offset), name="normalisation"
         )
     inputs = keras.Input(shape, name="images")
-    x = body(scaling(inputs))
-    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    features = body(scaling(inputs))
+    last = keras.layers.Dense(1, name="logit", dtype="float32")
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(features)
     x = keras.layers.Dropout(settings.dropout, name="dropout")(x)
-    return keras.Model(inputs, keras.layers.Dense(1, name="logit")(x), name="maskspot")
+    outputs = [last(x), last(features)] if settings.heatmap else last(x)
+    model = keras.Model(inputs, outputs, name="maskspot")
+    if settings.init:
+        _take_weights(model, settings)
+    return model
+
+
+def judged(settings: Settings) -> Any:
+    """Return a network from image to logit, to be given a training network's weights.
+
+    It computes in float32 on one device, whatever the other one does, and has no optimizer: it
+    is what a run predicts with, saves and exports.
+    """
+    return build(replace(settings, weights="none", init=None, heatmap=0.0))
+
+
+def features(model: Any) -> Any:
+    """Return the network from image to what its last layer sees: float32 (N, D)."""
+    return keras.Model(model.input, model.get_layer("pool").output)
 
 
 def load(file: Path) -> Any:
@@ -131,18 +179,32 @@ def layers(model: Any) -> Iterator[Any]:
             yield layer
 
 
-def _body(backbone: _Backbone, shape: tuple[int, int, int], settings: Settings) -> Any:
+def _is_model_file(settings: Settings) -> bool:
+    return settings.weights.lower().endswith(".onnx")
+
+
+def _take_weights(model: Any, settings: Settings) -> None:
+    assert settings.init
+    run = Run.open(Path(settings.init))
+    if run.settings.backbone != settings.backbone:
+        raise UsageError(
+            f"--init: {run.folder} trained {run.settings.backbone}, not {settings.backbone}"
+        )
+    model.set_weights(load(run.kept()).get_weights())
+
+
+def _body(backbone: _Backbone, shape: tuple[None, None, int], settings: Settings) -> Any:
     def construct(weights: str | None) -> Any:
         return backbone.build(input_shape=shape, include_top=False, weights=weights)
 
-    if settings.weights == "none":
+    if settings.weights in ("none", "maskspot") or settings.init or _is_model_file(settings):
         return construct(None)
     if settings.weights in backbone.published:
         with _download(backbone.published[settings.weights], settings):
             return construct(settings.weights)
     file = Path(settings.weights).expanduser()
     if not file.is_file():
-        choices = ", ".join((*backbone.published, "none"))
+        choices = ", ".join((*backbone.published, "maskspot", "none"))
         raise UsageError(
             f"--weights: {settings.weights} is no file, and {settings.backbone} has {choices}"
         )

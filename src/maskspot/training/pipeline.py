@@ -1,14 +1,22 @@
 """Batches for the network: shuffled, augmented, and the same again after a resume."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from maskspot.training.augmentation import augment
-from maskspot.training.config import Settings
+from maskspot.datasets.boxes import Boxes
+from maskspot.training import schedule
+from maskspot.training.augmentation import disturb, mix, warp
+from maskspot.training.settings import Settings
+from maskspot.training.views import draw_view, mask_grid
+
+STRIDE = 32
+"""Pixels of the input to one cell of the last feature map, along each side."""
 
 
 def split(
@@ -33,6 +41,46 @@ def split(
     return np.setdiff1d(np.flatnonzero(~np.isnan(targets)), validation), validation
 
 
+@dataclass(frozen=True)
+class Examples:
+    """Labelled images, decoded.
+
+    Attributes:
+        pixels: as prediction sees them, uint8 (N, S, S, 3).
+        targets: 0 or 1, or NaN for images that take no part, float32 (N,).
+        source: the pixels that views are cut from, uint8 (N, R, R, 3).
+        boxes: faces, by row, where they are known.
+    """
+
+    pixels: NDArray[np.uint8]
+    targets: NDArray[np.float32]
+    source: NDArray[np.uint8]
+    boxes: Sequence[Boxes | None]
+
+    @classmethod
+    def plain(cls, pixels: NDArray[np.uint8], targets: NDArray[np.float32]) -> "Examples":
+        """Return examples without boxes, whose views are cut from the pixels themselves."""
+        return cls(pixels, targets, pixels, [None] * len(pixels))
+
+
+class Teacher(Protocol):
+    """Whose answers a network learns from, beside the labels."""
+
+    def probabilities(
+        self, pixels: NDArray[np.uint8], rows: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Return probabilities, float64 (B,), for views, uint8 (B, S, S, 3), of rows' images."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch: images uint8 (B, S, S, 3), targets float32 (B, 1), grids float32 (B, G, G, 1)."""
+
+    images: NDArray[np.uint8]
+    targets: NDArray[np.float32]
+    grids: NDArray[np.float32]
+
+
 class TrainingBatches:
     """Shuffled, augmented batches.
 
@@ -48,42 +96,68 @@ class TrainingBatches:
 
     def __init__(
         self,
-        pixels: NDArray[np.uint8],
-        targets: NDArray[np.float32],
+        examples: Examples,
         rows: NDArray[np.intp],
         settings: Settings,
+        teacher: Teacher | None = None,
     ) -> None:
         self.settings = settings
         self.size = min(settings.batch_size, len(rows))
         whole, rest = divmod(len(rows), self.size)
         self.steps = whole + (1 if rest and settings.partial_batches else 0)
-        self._pixels, self._targets, self._rows = pixels, targets, rows
+        self._examples, self._rows, self._teacher = examples, rows, teacher
         self._order = lru_cache(2)(self._shuffle)
 
     def dataset(self, first_epoch: int = 0) -> Any:
         """Return a `tf.data.Dataset` of all batches from an epoch on.
 
-        A batch is float32 (B, S, S, 3) in 0..255, with targets float32 (B, 1).
+        A batch is float32 (B, S, S, 3) in 0..255, with targets and grids as in `Batch`.
         """
         every = tf.data.Dataset.range(first_epoch * self.steps, self.settings.epochs * self.steps)
         return every.map(self._load, num_parallel_calls=2, deterministic=True).prefetch(2)
 
-    def batch(self, epoch: int, step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Return one batch as arrays, uint8 (B, S, S, 3) and float32 (B, 1)."""
-        chosen = self._order(epoch)[step * self.size : (step + 1) * self.size]
-        rng = np.random.default_rng([self.settings.seed, epoch, step])
-        return augment(self._pixels[chosen], rng, self.settings), self._targets[chosen, None]
+    def batch(self, epoch: int, step: int) -> Batch:
+        """Return one batch as arrays."""
+        settings = self.settings
+        rows = self._order(epoch)[step * self.size : (step + 1) * self.size]
+        rng = np.random.default_rng([settings.seed, epoch, step])
+        size = schedule.image_size(settings, epoch)
+        drawn = [self._view(int(row), rng, size) for row in rows]
+        images = np.stack([image for image, _, _ in drawn])
+        targets = np.array([target for _, target, _ in drawn], dtype=np.float32)
+        if self._teacher:
+            told = self._teacher.probabilities(images, rows)
+            share = settings.teacher_weight
+            targets = ((1 - share) * targets + share * told).astype(np.float32)
+        if settings.mixup:
+            images, targets = mix(images, targets, rng, settings.mixup)
+        return Batch(images, targets[:, None], np.stack([grid for _, _, grid in drawn])[..., None])
+
+    def _view(
+        self, row: int, rng: np.random.Generator, size: int
+    ) -> tuple[NDArray[np.uint8], float, NDArray[np.float32]]:
+        examples = self._examples
+        view, target, masks = draw_view(
+            rng, self.settings, float(examples.targets[row]), examples.boxes[row]
+        )
+        image = warp(examples.source[row], view, size, self.settings.fill)
+        return disturb(image, rng, self.settings), target, mask_grid(masks, -(-size // STRIDE))
 
     def _shuffle(self, epoch: int) -> NDArray[np.intp]:
         return np.random.default_rng([self.settings.seed, epoch]).permutation(self._rows)
 
-    def _load(self, index: Any) -> tuple[Any, Any]:
-        images, targets = tf.numpy_function(
-            lambda at: self.batch(*divmod(int(at), self.steps)), [index], (tf.uint8, tf.float32)
+    def _load(self, index: Any) -> tuple[Any, Any, Any]:
+        def load(at: Any) -> tuple[NDArray[Any], ...]:
+            batch = self.batch(*divmod(int(at), self.steps))
+            return batch.images, batch.targets, batch.grids
+
+        images, targets, grids = tf.numpy_function(
+            load, [index], (tf.uint8, tf.float32, tf.float32)
         )
-        images.set_shape((None, self.settings.size, self.settings.size, 3))
+        images.set_shape((None, None, None, 3))
         targets.set_shape((None, 1))
-        return tf.cast(images, tf.float32), targets
+        grids.set_shape((None, None, None, 1))
+        return tf.cast(images, tf.float32), targets, grids
 
 
 def evaluation_batches(pixels: NDArray[np.uint8], rows: NDArray[np.intp], size: int = 32) -> Any:

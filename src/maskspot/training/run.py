@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from maskspot._version import __version__
 from maskspot.datasets.labels import Labelled, read_rows
 from maskspot.errors import DataError, UsageError
-from maskspot.files import write_text
-from maskspot.training.config import Settings, resolve
+from maskspot.files import replacing, write_text
+from maskspot.training.config import resolve
+from maskspot.training.settings import Settings
 
 Row = dict[str, float]
 """One epoch of `history.csv`."""
@@ -29,7 +30,8 @@ class Run:
     `train_accuracy.png`, `validation.csv`, `metrics.json`, `best.keras` and `last.keras` (the
     network after the best and the last epoch), `checkpoint.keras` (the last epoch's with the
     optimizer's state, to resume from) and `check_pixels.npy` (validation images, against which
-    an export is checked).
+    an export is checked). A run with folds holds such a folder for each, `fold-1` and on, and
+    `oof.csv`, what each says of the images that it never saw, in place of `validation.csv`.
     """
 
     folder: Path
@@ -65,6 +67,31 @@ class Run:
         if not ((folder / "settings.json").is_file() and (folder / "run.json").is_file()):
             raise DataError(f"{folder}: not a training run (no settings.json and run.json in it)")
         return cls(folder)
+
+    def fold(self, number: int) -> "Run":
+        """Return one of the run's folds, a run of its own; made if need be."""
+        fold = Run(self.folder / f"fold-{number}")
+        fold.folder.mkdir(exist_ok=True)
+        settings = replace(self.settings, folds=0)
+        if settings.init and (start := Path(settings.init) / fold.folder.name).is_dir():
+            settings = replace(settings, init=str(start))  # which never saw these images either
+        write_text(fold.folder / "settings.json", settings.to_json())
+        fold.write_json("run.json", self.read_json("run.json") | {"fold": number})
+        return fold
+
+    def fold_runs(self) -> list["Run"]:
+        """Return the folds of a run that has them, in their order; else none."""
+        return [Run(self.folder / f"fold-{at + 1}") for at in range(self.settings.folds)]
+
+    @property
+    def parent(self) -> Path | None:
+        """The run's folder of which this one is a fold, if it is."""
+        return self.folder.parent if "fold" in self.read_json("run.json") else None
+
+    @property
+    def cache(self) -> Path:
+        """Where decoded images are kept, for all runs of a folder."""
+        return (self.parent or self.folder).parent / ".cache"
 
     @property
     def settings(self) -> Settings:
@@ -130,8 +157,8 @@ class Run:
         self.write_csv("validation.csv", ["image", "target", "probability"], rows)
 
     def read_predictions(self) -> tuple[list[float], list[float]]:
-        """Return targets and probabilities of `validation.csv`."""
-        file = self.folder / "validation.csv"
+        """Return targets and probabilities of `validation.csv`, or `oof.csv`."""
+        file = self.folder / ("oof.csv" if self.settings.folds else "validation.csv")
         _, rows = read_rows(file)
         try:
             return [float(row[1]) for row in rows], [float(row[2]) for row in rows]
@@ -150,7 +177,8 @@ class Run:
 
     def check_pixels(self) -> NDArray[np.uint8]:
         """Return the images on which an export is checked, uint8 (N, S, S, 3)."""
-        file, size = self.folder / "check_pixels.npy", self.settings.size
+        folder = self.fold_runs()[0].folder if self.settings.folds else self.folder
+        file, size = folder / "check_pixels.npy", self.settings.size
         try:
             pixels = np.load(file)
         except (OSError, ValueError, EOFError) as error:
@@ -158,6 +186,11 @@ class Run:
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (size, size, 3) or not len(pixels):
             raise DataError(f"{file}: damaged (not images of {size} x {size})")
         return np.asarray(pixels)
+
+    def write_check_pixels(self, pixels: NDArray[np.uint8]) -> None:
+        """Write the images on which an export is checked."""
+        with replacing(self.folder / "check_pixels.npy") as beside, beside.open("wb") as stream:
+            np.save(stream, pixels)
 
     def write_history(self, rows: Sequence[Row]) -> None:
         """Write the finished epochs."""

@@ -1,9 +1,9 @@
-"""Learning rates and stopping, as functions of the history: a resume needs no other state."""
+"""Learning rates, sizes, stopping: functions of the history, so a resume needs no other state."""
 
 import math
 from collections.abc import Sequence
 
-from maskspot.training.config import Settings
+from maskspot.training.settings import Settings
 
 _MIN_DELTA = 1e-4
 """What counts as a better loss for a cut of the rate: Keras' ReduceLROnPlateau's default."""
@@ -27,6 +27,17 @@ def learning_rate(settings: Settings, losses: Sequence[float], progress: float) 
         return peak * (progress + 1e-3) / warmup
     share = (progress - warmup) / (settings.epochs - warmup)
     return peak * (1 + math.cos(math.pi * min(share, 1.0))) / 2
+
+
+def image_size(settings: Settings, epoch: int) -> int:
+    """Return the side of an epoch's images, in pixels: small ones first, as they cost less."""
+    start, size, epochs = settings.start_size, settings.size, settings.epochs
+    if not start or 3 * epoch >= 2 * epochs or epoch == epochs - 1:
+        return size
+    if 3 * epoch < epochs:
+        return start
+    # The last feature map's cells are 32 pixels wide.
+    return min(max(round((start + size) / 64) * 32, start), size)
 
 
 def best_epoch(losses: Sequence[float]) -> int:

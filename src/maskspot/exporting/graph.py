@@ -1,0 +1,222 @@
+"""ONNX graphs: one network each, put side by side behind the contract's ends."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from maskspot.errors import ExportError
+from maskspot.evaluation.calibration import Calibration
+from maskspot.modelfile import INPUT, KEY, OUTPUT, ModelInfo
+
+OPSET = 17
+_IR_VERSION = 8  # of the time of opset 17: an onnxruntime refuses versions later than its own
+
+LOGIT = "logit"
+"""A network's output: float32 (N, 1). Its input is the contract's."""
+
+_MIRRORED = "images-and-mirror-images"
+
+
+def compose(
+    networks: Sequence[onnx.ModelProto], info: ModelInfo, calibration: Calibration, flip: bool
+) -> onnx.ModelProto:
+    """Return the model file's graph: the networks' mean logit, calibrated, as a probability.
+
+    Args:
+        networks: uint8 (N, S, S, 3) `images` to float32 (N, 1) `logit`, each.
+        info: what the file says of itself.
+        calibration: of the mean logit.
+        flip: average over each image and its mirror image too.
+
+    Raises:
+        ExportError: the ONNX checker refuses it.
+    """
+    source = _MIRRORED if flip else INPUT
+    nodes, constants = _mirror_nodes() if flip else ([], [])
+    logits = []
+    for number, network in enumerate(networks, 1):
+        prefix = f"{number}/" if len(networks) > 1 else ""
+        graph = _prefixed(network.graph, prefix, {INPUT: source, LOGIT: f"{prefix}{LOGIT}"})
+        nodes += graph.node
+        constants += graph.initializer
+        logits.append(f"{prefix}{LOGIT}")
+    more_nodes, more_constants = _end(logits, calibration, flip)
+    size = info.preprocessing.size
+    graph = helper.make_graph(
+        [*nodes, *more_nodes],
+        "maskspot",
+        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", size, size, 3])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.DOUBLE, ["N", 1])],
+        [*constants, *more_constants],
+        doc_string=info.question,
+    )
+    proto = make_model(graph)
+    proto.producer_name, proto.producer_version = "maskspot", info.maskspot
+    set_info(proto, info)
+    check(proto)
+    return proto
+
+
+def make_model(graph: onnx.GraphProto) -> onnx.ModelProto:
+    """Return a model of standard operators that old onnxruntimes load too."""
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION
+    )
+
+
+def set_info(proto: onnx.ModelProto, info: ModelInfo) -> None:
+    """Put what a file says of itself into its metadata."""
+    helper.set_model_props(proto, {KEY: info.to_json()})
+
+
+def check(proto: onnx.ModelProto) -> None:
+    """Run the ONNX checker; raises `ExportError`."""
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        text = " ".join(str(error).split())
+        raise ExportError(f"the ONNX checker refuses the graph: {text}") from error
+
+
+def network_of(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Name a converted graph's ends as `compose` expects them: converters' own names vary.
+
+    Raises:
+        ExportError: it has not one input and one output.
+    """
+    graph = proto.graph
+    if len(graph.input) != 1 or len(graph.output) != 1:
+        raise ExportError(
+            f"the graph has {len(graph.input)} inputs and {len(graph.output)} outputs, not one each"
+        )
+    names = {graph.input[0].name: INPUT, graph.output[0].name: LOGIT}
+    return make_model(_prefixed(graph, "", names))
+
+
+def run(
+    proto: onnx.ModelProto, pixels: NDArray[np.uint8], output: str = LOGIT
+) -> NDArray[np.float64]:
+    """Return what a graph says of images, float64 (N,); one by one, on all cores.
+
+    Args:
+        proto: of the contract's input.
+        pixels: uint8 (N, S, S, 3).
+        output: the graph's output to return, (N, 1).
+    """
+    session = open_session(proto)
+
+    def one(image: NDArray[np.uint8]) -> float:
+        return float(session.run([output], {INPUT: image[None]})[0].item())
+
+    with ThreadPoolExecutor() as pool:
+        return np.fromiter(pool.map(one, pixels), np.float64, len(pixels))
+
+
+def open_session(proto: onnx.ModelProto, optimized: str | None = None) -> Any:
+    """Open a graph in onnxruntime, on one thread for each image.
+
+    Args:
+        proto: the graph.
+        optimized: a file to write; the graph is then simplified as far as standard operators go,
+            and no further.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4
+    if optimized is not None:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = optimized
+    return onnxruntime.InferenceSession(
+        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def _prefixed(graph: onnx.GraphProto, prefix: str, ends: dict[str, str]) -> onnx.GraphProto:
+    """Return a copy whose names start with `prefix`, but for those that `ends` renames.
+
+    Values get numbers: converters give each a name of a hundred letters, which in a small network
+    takes a twentieth of the file. Nodes keep theirs, by which layers are known.
+    """
+    names = dict(ends)
+
+    def rename(name: str) -> str:
+        # An absent input has no name.
+        return names.setdefault(name, f"{prefix}{len(names)}") if name else name
+
+    copy = onnx.GraphProto()
+    copy.CopyFrom(graph)
+    del copy.value_info[:]
+    for node in copy.node:
+        node.name = prefix + node.name
+        node.input[:] = [rename(name) for name in node.input]
+        node.output[:] = [rename(name) for name in node.output]
+    for value in (*copy.input, *copy.output, *copy.initializer):
+        value.name = rename(value.name)
+    return copy
+
+
+def _mirror_nodes() -> tuple[list[Any], list[Any]]:
+    """Put each image's mirror image behind the images: (N, S, S, 3) to (2 N, S, S, 3).
+
+    One batch and not two branches of the network: they take the same time, and this way nothing
+    is stored or optimised twice.
+    """
+    ends = {"start": [-1], "end": [-(2**31)], "axis": [2], "step": [-1]}
+    names = [f"mirror/{name}" for name in ends]
+    return (
+        [
+            helper.make_node("Slice", [INPUT, *names], ["mirror"], "mirror"),
+            helper.make_node("Concat", [INPUT, "mirror"], [_MIRRORED], "both", axis=0),
+        ],
+        [
+            _constant(name, value, np.int64)
+            for name, value in zip(names, ends.values(), strict=True)
+        ],
+    )
+
+
+def _end(
+    logits: Sequence[str], calibration: Calibration, flip: bool
+) -> tuple[list[Any], list[Any]]:
+    """From logits to the probability.
+
+    In float64: in float32 a sigmoid is 0 or 1 beyond a logit of 17, an infinite log loss.
+    """
+    nodes: list[Any] = []
+    constants: list[Any] = []
+
+    def add(operator: str, *inputs: str, **attributes: Any) -> str:
+        name = f"end/{len(nodes)}-{operator}"
+        nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
+        return name
+
+    def constant(name: str, values: Any, dtype: Any) -> str:
+        constants.append(_constant(f"end/{name}", values, dtype))
+        return f"end/{name}"
+
+    last = logits[0]
+    if len(logits) > 1:
+        last = add("Concat", *logits, axis=1)
+    last = add("Cast", last, to=TensorProto.DOUBLE)
+    if len(logits) > 1:
+        last = add("ReduceMean", last, axes=[1], keepdims=1)
+    if flip:
+        last = add("Reshape", last, constant("halves", [2, -1], np.int64))
+        last = add("ReduceMean", last, axes=[0], keepdims=0)
+        last = add("Reshape", last, constant("column", [-1, 1], np.int64))
+    if calibration != Calibration():
+        last = add("Mul", last, constant("scale", calibration.scale, np.float64))
+        last = add("Add", last, constant("bias", calibration.bias, np.float64))
+    nodes.append(helper.make_node("Sigmoid", [last], [OUTPUT], OUTPUT))
+    return nodes, constants
+
+
+def _constant(name: str, values: Any, dtype: Any) -> Any:
+    return numpy_helper.from_array(np.array(values, dtype), name)

@@ -1,0 +1,92 @@
+"""Teachers: model files whose probabilities a network learns from, beside the labels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from maskspot.datasets.labels import Labelled, read_rows
+from maskspot.errors import DataError
+from maskspot.models import find_model
+from maskspot.predictor import Predictor
+from maskspot.training.run import Run
+
+
+class FileTeacher:
+    """One model file, which may have seen any of the images."""
+
+    def __init__(self, model: str | Path) -> None:
+        self._predictor = Predictor(find_model(model))
+
+    def probabilities(
+        self, pixels: NDArray[np.uint8], rows: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Return probabilities, float64 (B,), for views, uint8 (B, S, S, 3)."""
+        size = self._predictor.info.preprocessing.size
+        if pixels.shape[1] != size:
+            how = cv2.INTER_AREA if pixels.shape[1] > size else cv2.INTER_LINEAR
+            pixels = np.stack(
+                [cv2.resize(each, (size, size), interpolation=how) for each in pixels]
+            )
+        return self._predictor.probabilities(pixels)
+
+
+class FoldTeacher:
+    """The networks of a run with folds: each image is judged by the one that never saw it."""
+
+    def __init__(self, run: Run, images: Sequence[Labelled]) -> None:
+        self._models = [FileTeacher(_exported(fold)) for fold in run.fold_runs()]
+        held = dict(_folds(run))
+        known = [held.get(item.name) for item in images]
+        if None in known:
+            name = images[known.index(None)].name
+            raise DataError(
+                f"{run.folder}: as a teacher it must have folds of the same images; {name} is none "
+                "of them (a model file teaches any images)"
+            )
+        self._held = np.array(known)
+
+    def probabilities(
+        self, pixels: NDArray[np.uint8], rows: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Return probabilities, float64 (B,), for views, uint8 (B, S, S, 3), of rows' images."""
+        told = np.empty(len(rows))
+        for fold in np.unique(self._held[rows]):
+            at = np.flatnonzero(self._held[rows] == fold)
+            told[at] = self._models[fold - 1].probabilities(pixels[at], rows[at])
+        return told
+
+
+def load_teacher(teacher: str, images: Sequence[Labelled]) -> FileTeacher | FoldTeacher:
+    """Return a teacher: a shipped model's name, a model file, or a run with folds.
+
+    Raises:
+        DataError: a run that is not finished, or has no folds, or was trained on other images.
+        ModelFileError: no such model.
+    """
+    if not Path(teacher).is_dir():
+        return FileTeacher(teacher)
+    run = Run.open(Path(teacher))
+    if run.metrics() is None or not run.fold_runs():
+        raise DataError(f"{teacher}: a teacher is a model file, or a finished run with --folds")
+    return FoldTeacher(run, images)
+
+
+def _exported(fold: Run) -> Path:
+    from maskspot.exporting.export import export
+
+    file = fold.folder / "teacher.onnx"
+    if not file.is_file():
+        export(fold, file)
+    return file
+
+
+def _folds(run: Run) -> list[tuple[str, int]]:
+    file = run.folder / "oof.csv"
+    _, rows = read_rows(file)
+    try:
+        return [(row[0], int(row[3])) for row in rows]
+    except (IndexError, ValueError):
+        raise DataError(f"{file}: damaged") from None

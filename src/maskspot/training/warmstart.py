@@ -1,0 +1,295 @@
+"""A model file's weights as the start of a training run.
+
+An exported graph has no batch normalisation left: at inference it scales and shifts each channel
+by constants, which the converter multiplies into the convolution before it. To train on, each
+normalisation is put back so that it changes nothing: with the mean and variance of what it sees
+of real images, and a scale and shift that undo them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+import tensorflow as tf
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
+from PIL import Image
+
+from maskspot.errors import DataError, UsageError
+from maskspot.models import find_model, shipped
+from maskspot.predictor import Predictor
+from maskspot.training import network
+from maskspot.training.settings import Settings
+
+TOLERANCE = 1e-4
+"""How far a logit z may be from the file's, in units of max(1, |z|).
+
+No probability then differs by more than a quarter of it, and networks that are sure of every
+image are still compared.
+"""
+
+ROUGH_TOLERANCE = 0.05
+"""The same where networks compute in less than float32: in bfloat16, or on a GPU, whose
+TensorFloat-32 keeps 10 bits."""
+
+MEASURED = 256
+"""Images at most on which means and variances are measured."""
+
+_CHECKED = 8  # images on which network and file are compared
+_BATCH = 16
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class _Linear:
+    """A layer of a graph with all that is constant after it.
+
+    Attributes:
+        kernel: in Keras' order of axes: (H, W, in, out), depthwise (H, W, in, 1), dense (in, out).
+        bias: (out,).
+        output: the name of its result in the graph.
+    """
+
+    kernel: Array
+    bias: Array
+    output: str
+
+
+def start(model: Any, settings: Settings, pixels: NDArray[np.uint8]) -> None:
+    """Put weights into a fresh network if the settings take them from a model file.
+
+    Args:
+        model: of `network.build`.
+        settings: the run's, whose weights are a model file's name or `maskspot`.
+        pixels: as in `load_model_file`.
+
+    Raises:
+        UsageError: no model of that backbone ships; and what `load_model_file` raises.
+    """
+    if settings.init:
+        return
+    if settings.weights == "maskspot":
+        ours = {Predictor(name).info.backbone: name for name in shipped()}
+        if settings.backbone not in ours:
+            raise UsageError(f"--weights: maskspot ships {', '.join(ours)}, no {settings.backbone}")
+        load_model_file(model, ours[settings.backbone], pixels)
+    elif settings.weights.lower().endswith(".onnx"):
+        load_model_file(model, settings.weights, pixels)
+
+
+def load_model_file(model: Any, file: str | Path, pixels: NDArray[np.uint8]) -> None:
+    """Put a model file's weights into a network, so that it says what the file says.
+
+    It does so at inference, before the file's calibration; in training, where batches are
+    normalised by their own statistics, nearly so.
+
+    Args:
+        model: a `keras.Model` of `network.build`, whose weights are replaced.
+        file: a model file of one network, or the name of a shipped one.
+        pixels: uint8 (N, S, S, 3), images to train on, at the size they are trained at; the first
+            `MEASURED` are used.
+
+    Raises:
+        ModelFileError: the file is missing or damaged.
+        UsageError: the file is of another network, of several, or of one stored as int8.
+        DataError: the network that came out does not say what the file says.
+    """
+    predictor = Predictor(file)  # before anything else: its errors are fit to be read
+    info, proto = predictor.info, onnx.load(find_model(file))
+    if info.storage.get("weights") == "int8":
+        raise UsageError(f"{file}: its weights are int8, too coarse to train on")
+    layers, found = list(_layers(model)), list(_linears(proto.graph))
+    if len(found) > len(layers) and len(found) % len(layers) == 0:
+        raise UsageError(
+            f"{file}: the mean of {len(found) // len(layers)} networks ({info.backbone}); "
+            "training starts from one"
+        )
+    if len(found) != len(layers) or any(
+        not _fits(layer, linear) for (layer, _), linear in zip(layers, found, strict=True)
+    ):
+        raise UsageError(
+            f"{file}: a network of another kind ({info.backbone}) than the one to train"
+        )
+    for (layer, norm), linear in zip(layers, found, strict=True):
+        _assign(layer, norm, linear)
+    norms = [norm for _, norm in layers if norm]
+    _normalise(norms, _moments(model, norms, pixels[:MEASURED]))
+    _verify(model, proto, found[-1].output, file, pixels[:_CHECKED], info.preprocessing.size)
+
+
+def _layers(model: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the layers that multiply by weights, in order, each with its normalisation or None."""
+    kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
+    last: Any = None
+    for layer in network.layers(model):
+        if isinstance(layer, kinds):
+            if last:
+                yield last, None
+            last = layer
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            yield last, layer
+            last = None
+    yield last, None
+
+
+def _linears(graph: onnx.GraphProto) -> Iterator[_Linear]:
+    """Yield a graph's convolutions and products by constant matrices, in order.
+
+    The graph's order is that of the layers, since each layer's input hangs on the one before.
+    What multiplies or adds constants to a layer's result is taken into the layer.
+    """
+    constants = _constants(graph)
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    for node in graph.node:
+        if node.op_type not in ("Conv", "MatMul", "Gemm") or node.input[1] not in constants:
+            continue
+        linear = _linear(node, constants)
+        while len(after := readers.get(linear.output, [])) == 1:
+            taken = _take(linear, after[0], constants)
+            if taken is None:
+                break
+            linear = taken
+        yield linear
+
+
+def _constants(graph: onnx.GraphProto) -> dict[str, Array]:
+    """Return the graph's constants by name, and what its nodes make of constants alone.
+
+    Among these are the casts of weights that are stored as float16.
+    """
+    known: dict[str, Array] = {
+        tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer
+    }
+    for node in graph.node:
+        if all(name in known for name in node.input if name):
+            feeds = {name: known[name] for name in node.input if name}
+            values = ReferenceEvaluator(node).run(None, feeds)
+            known |= dict(zip(node.output, values, strict=True))
+    return known
+
+
+def _linear(node: onnx.NodeProto, constants: dict[str, Array]) -> _Linear:
+    kernel = constants[node.input[1]]
+    attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+    if node.op_type == "Conv":
+        out = len(kernel)
+        depthwise = attributes.get("group", 1) > 1
+        kernel = kernel.transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0))
+    else:
+        kernel = kernel.T if attributes.get("transB") else kernel
+        out = kernel.shape[-1]
+    named = len(node.input) > 2 and node.input[2]  # noqa: PLR2004
+    bias = constants[node.input[2]] if named else np.zeros(out, np.float32)
+    return _Linear(kernel, bias.reshape(out), node.output[0])
+
+
+def _take(linear: _Linear, node: onnx.NodeProto, constants: dict[str, Array]) -> _Linear | None:
+    """Return a layer with the multiplication or addition after it; None if it is no such thing."""
+    values = [constants[name] for name in node.input if name in constants]
+    if node.op_type not in ("Mul", "Add") or len(values) != 1:
+        return None
+    if values[0].size not in (1, len(linear.bias)):
+        return None
+    value, output = values[0].ravel(), node.output[0]
+    if node.op_type == "Add":
+        return replace(linear, bias=linear.bias + value, output=output)
+    kernel = linear.kernel
+    by_channel = value if kernel.shape[-1] == len(linear.bias) else value[:, None]  # depthwise
+    return _Linear(kernel * by_channel, linear.bias * value, output)
+
+
+def _fits(layer: Any, linear: _Linear) -> bool:
+    # A convolution of single pixels may have become a product of matrices.
+    given, wanted = linear.kernel.shape, tuple(layer.kernel.shape)
+    return given == wanted or (len(given) == 2 and (1, 1, *given) == wanted)  # noqa: PLR2004
+
+
+def _assign(layer: Any, norm: Any, linear: _Linear) -> None:
+    """Set a layer to what the graph computes, its normalisation to adding the bias alone."""
+    layer.kernel.assign(linear.kernel.reshape(layer.kernel.shape))
+    if norm is None:
+        layer.bias.assign(linear.bias)
+        return
+    if layer.use_bias:
+        layer.bias.assign(np.zeros_like(linear.bias))
+    norm.moving_mean.assign(np.zeros_like(linear.bias))
+    norm.moving_variance.assign(np.ones_like(linear.bias))
+    norm.gamma.assign(np.full_like(linear.bias, np.sqrt(1 + norm.epsilon)))
+    norm.beta.assign(linear.bias)
+
+
+def _moments(
+    model: Any, norms: Sequence[Any], pixels: NDArray[np.uint8]
+) -> list[tuple[Array, Array]]:
+    """Return mean and variance, each (C,), of what each normalisation is given.
+
+    One pass over the images: at inference every layer already computes what it should. By image
+    first: the variance of all is the mean of the images' variances plus that of their means.
+    """
+    body = next(layer for layer in model.layers if isinstance(layer, keras.Model))
+    seen = [norm.input for norm in norms]
+    of_image = [
+        keras.ops.stack(keras.ops.moments(keras.ops.cast(each, "float32"), (1, 2)), 1)
+        for each in seen
+    ]
+    measure = keras.Model(body.input, of_image)
+    measure = keras.Model(model.input, measure(model.get_layer("normalisation").output))
+    batches = [
+        measure.predict_on_batch(pixels[at : at + _BATCH].astype(np.float32))
+        for at in range(0, len(pixels), _BATCH)
+    ]
+    result = []
+    for parts in zip(*batches, strict=True):
+        means, variances = np.concatenate(parts).astype(np.float64).swapaxes(0, 1)
+        result.append((means.mean(0), variances.mean(0) + means.var(0)))
+    return result
+
+
+def _normalise(norms: Sequence[Any], moments: Sequence[tuple[Array, Array]]) -> None:
+    """Let normalisations normalise, and undo it: y = x + beta stays so."""
+    for norm, (mean, variance) in zip(norms, moments, strict=True):
+        bias = norm.beta.numpy()
+        norm.moving_mean.assign(mean)
+        norm.moving_variance.assign(variance)
+        norm.gamma.assign(np.sqrt(variance + norm.epsilon))
+        norm.beta.assign(bias + mean)
+
+
+def _verify(
+    model: Any,
+    proto: onnx.ModelProto,
+    logit: str,
+    file: str | Path,
+    pixels: NDArray[np.uint8],
+    size: int,
+) -> None:
+    """Compare the network's logits with what the graph computes under the name `logit`."""
+    square = np.stack([np.asarray(Image.fromarray(each).resize((size, size))) for each in pixels])
+    ours = keras.Model(model.input, model.outputs[0])(square.astype(np.float32), training=False)
+    ours = np.asarray(keras.ops.cast(ours, "float32"))
+    del proto.graph.output[:]
+    proto.graph.output.append(
+        onnx.helper.make_tensor_value_info(logit, onnx.TensorProto.FLOAT, None)
+    )
+    session = onnxruntime.InferenceSession(
+        proto.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    (theirs,) = session.run(None, {proto.graph.input[0].name: square})
+    theirs = theirs[: len(ours)]  # the logits of mirror images come behind those of the images
+    difference = (np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))).max()
+    exact = model.compute_dtype == "float32" and not tf.config.list_physical_devices("GPU")
+    if not difference <= (TOLERANCE if exact else ROUGH_TOLERANCE):
+        raise DataError(
+            f"{file}: its logits differ by {difference:.1e} from those of the network that its "
+            "weights were put into; was it trained with another --normalisation?"
+        )

@@ -1,0 +1,163 @@
+"""Runs of several networks, what they say of images they never saw, and teachers."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs maskspot[train]")
+from maskspot.datasets.labels import Labelled, read_folders
+from maskspot.errors import DataError, UsageError
+from maskspot.training import network
+from maskspot.training.config import resolve
+from maskspot.training.pipeline import Examples, TrainingBatches
+from maskspot.training.run import Run
+from maskspot.training.teacher import FileTeacher, load_teacher
+from maskspot.training.train import train
+from tests.helpers import Silent
+
+pytestmark = pytest.mark.train
+
+SMALL = {
+    "backbone": "mobilenet-0.25", "weights": "none", "size": 32, "epochs": 2,
+    "batch_size": 16, "folds": 2, "boxes": "boxes.csv", "heatmap": 0.5, "seed": 3,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, demo_data: Path) -> Path:
+    """The demo data with a copy of one image, mirrored by nobody, and a box in each picture."""
+    folder = tmp_path_factory.mktemp("boxed") / "data"
+    shutil.copytree(demo_data, folder)
+    images = read_folders([folder])
+    shutil.copy(images[0].path, images[0].path.with_name("copy.jpg"))
+    with (folder / "train_labels.csv").open("a", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerow(["copy.jpg", images[0].target])
+    words = ("no_mask", "mask")
+    rows = [f"{item.name},8,8,60,60,{words[item.target]}\n" for item in images]
+    (folder / "boxes.csv").write_text("image,xmin,ymin,xmax,ymax,label\n" + "".join(rows))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folds(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Run:
+    """A run of two folds that was stopped in the second, and resumed."""
+    run = Run.create(tmp_path_factory.mktemp("runs") / "folds", resolve(options=SMALL), [data])
+
+    class StopInSecondFold(Silent):
+        def fold(self, number: int, folds: int) -> None:
+            self.stop_in = 2 if number == 2 else None
+
+    with pytest.raises(KeyboardInterrupt):
+        train(run, StopInSecondFold())
+    assert run.fold_runs()[0].metrics() is not None
+    assert run.metrics() is None
+    train(run, Silent())
+    return run
+
+
+def oof(run: Run) -> dict[str, list[str]]:
+    with (run.folder / "oof.csv").open(newline="") as stream:
+        return {row[0]: row[1:] for row in list(csv.reader(stream))[1:]}
+
+
+def test_every_image_is_judged_once_by_the_network_that_never_saw_it(
+    folds: Run, data: Path
+) -> None:
+    table = oof(folds)
+    assert {name: int(row[0]) for name, row in table.items()} == {
+        item.name: item.target for item in read_folders([data])
+    }
+    for number, fold in enumerate(folds.fold_runs(), 1):
+        with (fold.folder / "validation.csv").open(newline="") as stream:
+            judged = {row[0]: row[1:] for row in list(csv.reader(stream))[1:]}
+        assert judged == {name: row[:2] for name, row in table.items() if int(row[2]) == number}
+        assert 0.4 < len(judged) / len(table) < 0.6
+
+
+def test_a_copied_image_is_in_its_originals_fold(folds: Run, data: Path) -> None:
+    table = oof(folds)
+    assert table["copy.jpg"][2] == table[read_folders([data])[0].name][2]
+
+
+def test_its_metrics_are_the_mean_and_spread_of_the_folds(folds: Run) -> None:
+    metrics = folds.metrics()
+    assert metrics
+    losses = [
+        fold.read_json("metrics.json")["validation"]["log_loss"] for fold in folds.fold_runs()
+    ]
+    assert metrics["mean"]["log_loss"] == pytest.approx(np.mean(losses))
+    assert metrics["sd"]["log_loss"] == pytest.approx(abs(losses[0] - losses[1]) / np.sqrt(2))
+
+
+def test_a_fold_is_resumed_through_its_run(folds: Run, tmp_path: Path) -> None:
+    shutil.copytree(folds.folder, tmp_path / "run")
+    fold = Run(tmp_path / "run").fold_runs()[0]
+    (fold.folder / "metrics.json").unlink()
+    with pytest.raises(UsageError, match=rf"--resume {tmp_path / 'run'}"):
+        train(fold, Silent())
+
+
+def test_a_fold_starts_from_the_fold_that_never_saw_its_images(
+    folds: Run, data: Path, tmp_path: Path
+) -> None:
+    options = SMALL | {"init": str(folds.folder)}
+    run = Run.create(tmp_path / "second", resolve(options=options), [data])
+    first = folds.fold_runs()[1]
+    settings = run.fold(2).settings
+    assert settings.init == str(first.folder)
+    ours = network.build(settings).get_weights()
+    theirs = network.load(first.kept()).get_weights()
+    assert all((a == b).all() for a, b in zip(ours, theirs, strict=True))
+
+
+def test_a_run_of_another_backbone_is_no_start(folds: Run) -> None:
+    start = str(folds.fold_runs()[0].folder)
+    settings = resolve(options={"backbone": "efficientnet-lite0", "init": start})
+    with pytest.raises(UsageError, match=r"--init: .*fold-1 trained mobilenet-0\.25, not"):
+        network.build(settings)
+
+
+class Stubborn:
+    """Says the same of everything."""
+
+    def probabilities(self, pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        return np.full(len(rows), 0.75)
+
+
+def test_a_teachers_answers_are_mixed_into_the_labels() -> None:
+    examples = Examples.plain(np.zeros((8, 32, 32, 3), np.uint8), np.array([0, 1] * 4, np.float32))
+    settings = resolve(options={"size": 32, "batch_size": 8, "teacher_weight": 0.4})
+    targets = TrainingBatches(examples, np.arange(8), settings, Stubborn()).batch(0, 0).targets
+    assert sorted(set(targets[:, 0].tolist())) == pytest.approx([0.3, 0.9])
+
+
+def test_a_shipped_model_teaches_views_of_any_size() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
+    told = FileTeacher("fast").probabilities(pixels, np.arange(2))
+    assert told.shape == (2,)
+    assert ((told > 0) & (told < 1)).all()
+
+
+def test_a_run_with_folds_teaches_each_image_by_the_network_without_it(
+    folds: Run, data: Path
+) -> None:
+    images = read_folders([data])
+    teacher = load_teacher(str(folds.folder), images)
+    alone = [FileTeacher(fold.folder / "teacher.onnx") for fold in folds.fold_runs()]
+    held = [int(oof(folds)[item.name][2]) - 1 for item in images[:10]]
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 32, 32, 3), dtype=np.uint8)
+    told = teacher.probabilities(pixels, np.arange(10))
+    each = [model.probabilities(pixels, np.arange(10)) for model in alone]
+    assert told.tolist() == [each[fold][at] for at, fold in enumerate(held)]
+    assert len(set(held)) == 2
+
+
+def test_a_run_of_other_images_or_without_folds_is_no_teacher(folds: Run, tmp_path: Path) -> None:
+    stranger = [Labelled("stranger.jpg", tmp_path / "stranger.jpg", 1)]
+    with pytest.raises(DataError, match=r"stranger\.jpg is none of them"):
+        load_teacher(str(folds.folder), stranger)
+    with pytest.raises(DataError, match="finished run with --folds"):
+        load_teacher(str(folds.fold_runs()[0].folder), stranger)
