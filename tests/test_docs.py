@@ -88,7 +88,7 @@ def test_the_other_training_examples_start_what_they_say(
         scores = {"log_loss": 0.5, "accuracy": 0.5, "auc": 0.5}
         return {"kept_epoch": 1, "epochs": 1, "validation": scores}
 
-    monkeypatch.setattr("maskspot.training.loop.train", start)
+    monkeypatch.setattr("maskspot.training.train.train", start)
     weights = Path("mobilenet_2_5_224_tf_no_top.h5")
     weights.touch()
     for line in commands(ROOT / "docs" / "training.md"):

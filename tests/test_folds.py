@@ -21,7 +21,7 @@ from tests.helpers import Silent
 pytestmark = pytest.mark.train
 
 SMALL = {
-    "backbone": "mobilenet-0.25", "weights": "none", "size": 32, "epochs": 2,
+    "backbone": "mobilenet-0.25", "weights": "none", "size": 32, "epochs": 1,
     "batch_size": 16, "folds": 2, "boxes": "boxes.csv", "heatmap": 0.5, "seed": 3,
 }  # fmt: skip
 
@@ -43,15 +43,16 @@ def data(tmp_path_factory: pytest.TempPathFactory, demo_data: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def folds(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Run:
-    """A run of two folds that was stopped in the second, and resumed."""
+    """A run of two folds that was stopped between them, and resumed."""
     run = Run.create(tmp_path_factory.mktemp("runs") / "folds", resolve(options=SMALL), [data])
 
-    class StopInSecondFold(Silent):
+    class StopBeforeSecondFold(Silent):
         def fold(self, number: int, folds: int) -> None:
-            self.stop_in = 2 if number == 2 else None
+            if number == 2:
+                raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(run, StopInSecondFold())
+        train(run, StopBeforeSecondFold())
     assert run.fold_runs()[0].metrics() is not None
     assert run.metrics() is None
     train(run, Silent())

@@ -16,8 +16,8 @@ from maskspot.errors import DataError, DownloadError, UsageError
 from maskspot.exporting import export as exporting
 from maskspot.training import network
 from maskspot.training.config import resolve
-from maskspot.training.loop import train
 from maskspot.training.run import Run
+from maskspot.training.train import train
 from tests.helpers import Silent, body, save_as_published
 
 pytestmark = pytest.mark.train
@@ -96,7 +96,7 @@ def test_weights_of_another_network_are_refused_and_kept(tmp_path: Path) -> None
 
 
 def test_weights_that_do_not_exist_name_the_choices() -> None:
-    with pytest.raises(UsageError, match=r"noisy-student is no file, .* has imagenet, none"):
+    with pytest.raises(UsageError, match=r"noisy-student is no file, .* imagenet, maskspot, none"):
         network.build(resolve(options=SMALL | {"weights": "noisy-student"}))
 
 

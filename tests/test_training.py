@@ -480,3 +480,18 @@ def test_every_mistake_is_one_line_and_leaves_no_run(
     assert expected in result.err
     assert result.err.count("\n") == 1
     assert [path for path in os.listdir("runs") if not path.startswith(".")] == ["taken"]
+
+
+def test_the_last_layer_is_fitted_to_the_features_it_starts_with() -> None:
+    rng = np.random.default_rng(0)
+    targets = np.array([0, 1] * 16, np.float32)
+    pixels = rng.integers(0, 120, (32, 32, 32, 3), dtype=np.uint8)
+    pixels[targets == 1] += 120
+    model = network.build(resolve(options=SMALL))
+    for weight in model.weights:
+        if weight.path.endswith("gamma"):  # else a random network's features hardly vary
+            weight.assign(weight * 3)
+    rows = np.arange(32)
+    before = log_loss(targets, predict(model, pixels, rows))
+    loop.fit_head(model, loop.Task([], Examples.plain(pixels, targets), rows, rows), seed=0)
+    assert log_loss(targets, predict(model, pixels, rows)) < before / 2

@@ -25,7 +25,7 @@ def predict(
     model: Annotated[
         str | None,
         typer.Option(
-            "-m", "--model", help="Model file, or a shipped model's name.", show_default="fast"
+            "-m", "--model", help="Model file, or a shipped model's name.", show_default="default"
         ),
     ] = None,
     sample: Annotated[

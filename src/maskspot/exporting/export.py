@@ -202,7 +202,7 @@ def _logits(model: Any, pixels: NDArray[np.uint8], flip: bool) -> NDArray[np.flo
         )
         for view in views
     ]
-    return np.asarray(np.mean(logits, axis=0, dtype=np.float64)[:, 0])
+    return np.asarray(np.mean(logits, axis=0, dtype=np.float64)).ravel()
 
 
 def _probabilities(

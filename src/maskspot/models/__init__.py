@@ -5,7 +5,7 @@ from pathlib import Path
 
 from maskspot.errors import ModelFileError
 
-DEFAULT = "fast"
+DEFAULT = "default"
 """What `predict` uses when no model is named."""
 
 _FOLDER = Path(__file__).parent

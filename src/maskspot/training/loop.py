@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from maskspot.datasets.labels import Labelled
 from maskspot.errors import DataError
-from maskspot.evaluation.logistic import logistic_regression
+from maskspot.evaluation.logistic import logistic_regression, sigmoid
 from maskspot.evaluation.metrics import accuracy, log_loss, summary
 from maskspot.files import replacing
 from maskspot.training import network, schedule, warmstart
@@ -116,7 +116,7 @@ def fit(run: Run, task: Task, listener: Listener) -> dict[str, Any]:
 def predict(model: Any, pixels: NDArray[np.uint8], rows: NDArray[np.intp]) -> Probabilities:
     """Return the network's probabilities, float64 (N,), for rows of pixels."""
     logits = model.predict(evaluation_batches(pixels, rows), verbose=0)
-    return np.asarray(1 / (1 + np.exp(-logits.ravel().astype(np.float64))))
+    return sigmoid(logits.ravel())
 
 
 @contextmanager
@@ -143,8 +143,8 @@ def _start_or_resume(run: Run, task: Task, steps: int) -> tuple[Any, list[Row]]:
         model = compiled(network.build(start), settings)
     if resumed is None:
         warmstart.start(model, settings, task.examples.pixels[task.training[: warmstart.MEASURED]])
-        if settings.head_first:
-            _fit_head(model, task, settings.seed)
+        if settings.head_first and (settings.init or settings.weights != "none"):
+            fit_head(model, task, settings.seed)
         return model, []
     # Into a network of our own making: Keras does not restore which weights do not decay.
     try:
@@ -198,7 +198,7 @@ for _each in (map_loss, _agreement):
     keras.saving.register_keras_serializable("maskspot")(_each)
 
 
-def _fit_head(model: Any, task: Task, seed: int) -> None:
+def fit_head(model: Any, task: Task, seed: int) -> None:
     """Set the last layer by logistic regression on the features of some images as they are."""
     rows = np.random.default_rng(seed).permutation(task.training)[:HEAD_IMAGES]
     outputs = network.features(model).predict(

@@ -27,7 +27,7 @@ from maskspot.predictor import Predictor
 from maskspot.training import network
 from maskspot.training.settings import Settings
 
-TOLERANCE = 1e-4
+TOLERANCE = 1e-3
 """How far a logit z may be from the file's, in units of max(1, |z|).
 
 No probability then differs by more than a quarter of it, and networks that are sure of every

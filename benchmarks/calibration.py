@@ -1,0 +1,51 @@
+"""Do probabilities mean what they say? A reliability diagram of a submission.
+
+python benchmarks/calibration.py test_labels.csv sub.csv calibration.png
+"""
+
+import argparse
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from accuracy import read
+
+from maskspot.evaluation.calibration import ece
+
+BINS = 10
+
+
+def main() -> None:
+    """Write the plot, and print the expected calibration error."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("labels", type=Path)
+    parser.add_argument("submission", type=Path)
+    parser.add_argument("plot", type=Path)
+    given = parser.parse_args()
+    labels, said = read(given.labels), read(given.submission)
+    targets = np.array([float(labels[name]) for name in said])
+    probabilities = np.array([float(value) for value in said.values()])
+    error = ece(targets, probabilities)
+    mpl.use("agg")
+    from matplotlib import pyplot
+
+    figure, (above, below) = pyplot.subplots(
+        2, sharex=True, figsize=(5, 6), height_ratios=(3, 1), layout="constrained"
+    )
+    above.plot([0, 1], [0, 1], color="grey", linestyle="--", label="perfect")
+    parts = np.array_split(np.argsort(probabilities), BINS)
+    mean = [probabilities[part].mean() for part in parts]
+    share = np.array([targets[part].mean() for part in parts])
+    spread = 1.96 * np.sqrt(share * (1 - share) / [len(part) for part in parts])
+    above.errorbar(mean, share, spread, marker="o", capsize=3, label="a tenth of the photos")
+    above.set(ylabel="share with a mask", ylim=(-0.03, 1.03))
+    above.set_title(f"{len(targets)} photos, expected calibration error {error:.3f}")
+    above.legend()
+    below.hist(probabilities, bins=20, range=(0, 1))
+    below.set(xlabel="probability", ylabel="photos", yscale="log")
+    figure.savefig(given.plot, dpi=100)
+    print(f"expected calibration error {error:.4f}")
+
+
+if __name__ == "__main__":
+    main()
