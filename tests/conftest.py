@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+import maskspot
 from maskspot import Predictor
 from maskspot.cli import main
 from maskspot.datasets import demo
@@ -65,5 +66,5 @@ def pictures(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def predictor() -> Predictor:
-    """The shipped model."""
-    return Predictor("fast")
+    """The model that predict uses when none is named."""
+    return maskspot.load()

@@ -16,7 +16,8 @@ pytestmark = pytest.mark.train
 STILL = resolve(
     options={
         "size": 65, "rotation": 0.0, "zoom": 0.0, "shear": 0.0, "width_shift": 0.0,
-        "height_shift": 0.0, "horizontal_flip": False,
+        "height_shift": 0.0, "horizontal_flip": False, "crop": 1.0, "colour": 0.0, "blur": 0.0,
+        "jpeg": 0.0, "cutout": 0.0,
     }
 )  # fmt: skip
 

@@ -126,7 +126,7 @@ def test_predict_writes_a_csv_sorted_by_name_with_every_digit(
 def test_without_an_output_the_csv_and_nothing_else_is_on_stdout(cli: Run, pictures: Path) -> None:
     result = cli("predict", pictures / "a.jpg", pictures / "b.jpg")
     assert list(rows(result.out)) == [str(pictures / "a.jpg"), str(pictures / "b.jpg")]
-    assert "2 of 2 images scored by fast" in result.err
+    assert "2 of 2 images scored by default" in result.err
     assert cli("predict", "-q", pictures).err == ""
 
 

@@ -70,7 +70,8 @@ def test_plateau_does_as_keras_does(values: list[float]) -> None:
 def test_images_grow_in_three_steps_to_their_size() -> None:
     settings = resolve(options={"epochs": 6, "start_size": 128})
     assert [image_size(settings, epoch) for epoch in range(6)] == [128, 128, 192, 192, 256, 256]
-    assert image_size(resolve(options={"epochs": 6}), 0) == 256
+    assert image_size(resolve(options={"epochs": 6, "start_size": 0}), 0) == 256
+    assert image_size(resolve(options={"epochs": 6, "size": 96}), 0) == 96
     assert image_size(resolve(options={"epochs": 1, "start_size": 128}), 0) == 256
 
 

@@ -101,6 +101,11 @@ def _particulars(info: "ModelInfo", calibrate: bool, flip: bool) -> list[str]:
         lines.append(
             f"weights in float16: probabilities within {info.storage['difference']:.1e} of float32"
         )
+    elif "float16_difference" in info.storage:
+        lines.append(
+            "weights in float32: as float16 they would move a probability by "
+            f"{info.storage['float16_difference']:.1e}"
+        )
     elif info.storage["weights"] == "int8":
         facts = info.storage
         lines.append(

@@ -32,7 +32,7 @@ def learning_rate(settings: Settings, losses: Sequence[float], progress: float) 
 def image_size(settings: Settings, epoch: int) -> int:
     """Return the side of an epoch's images, in pixels: small ones first, as they cost less."""
     start, size, epochs = settings.start_size, settings.size, settings.epochs
-    if not start or 3 * epoch >= 2 * epochs or epoch == epochs - 1:
+    if not 0 < start < size or 3 * epoch >= 2 * epochs or epoch == epochs - 1:
         return size
     if 3 * epoch < epochs:
         return start

@@ -42,7 +42,7 @@ class Settings:
     weights: str = _setting("imagenet", f"what it starts from: {', '.join(WEIGHTS)}, or a file")
     init: str | None = _setting(None, "run whose network it starts from, in place of weights")
     head_first: bool = _setting(
-        False, "fit the last layer to the starting weights' features before anything else"
+        True, "fit the last layer to the starting weights' features before anything else"
     )
     size: int = _setting(256, "side of the square input, in pixels", least=32, most=4096)
     fit: str = _setting("squash", "how an image becomes square", choices=("squash", "pad"))
@@ -58,9 +58,9 @@ class Settings:
     )
     dropout: float = _setting(0.2, "share of features dropped before the last layer", most=0.99)
 
-    epochs: int = _setting(30, "epochs at most", least=1)
+    epochs: int = _setting(12, "epochs at most", least=1)
     start_size: int = _setting(
-        0,
+        128,
         "side in the first third of the epochs, halfway to size in the second; 0 is size",
         most=4096,
     )
@@ -75,9 +75,9 @@ class Settings:
     )
     optimizer: str = _setting("adamw", "optimizer", choices=("adam", "adamw"))
     amsgrad: bool = _setting(False, "the optimizer's amsgrad variant")
-    learning_rate: float = _setting(1e-3, "peak learning rate", least=1e-12)
+    learning_rate: float = _setting(6e-4, "peak learning rate", least=1e-12)
     weight_decay: float = _setting(1e-2, "adamw's weight decay")
-    clip_norm: float = _setting(0.0, "largest norm of a step's gradient; 0 is no limit")
+    clip_norm: float = _setting(1.0, "largest norm of a step's gradient; 0 is no limit")
     label_smoothing: float = _setting(0.0, "share of a label given to the other one", most=0.01)
     class_balance: bool = _setting(False, "weigh images so that both classes count alike")
     schedule: str = _setting(
@@ -89,7 +89,9 @@ class Settings:
     plateau_patience: int = _setting(10, "plateau: epochs without a better loss before a cut")
     plateau_factor: float = _setting(0.1, "plateau: factor of a cut", most=1)
     plateau_floor: float = _setting(1e-5, "plateau: least learning rate")
-    ema: float = _setting(0.0, "momentum of the moving average of weights; 0 is none", most=0.99999)
+    ema: float = _setting(
+        0.99, "momentum of the moving average of weights; 0 is none", most=0.99999
+    )
     patience: int = _setting(0, "stop after so many epochs without a better loss; 0 never does")
     keep: str = _setting(
         "last",
@@ -112,16 +114,16 @@ class Settings:
     )
 
     crop: float = _setting(
-        1.0, "augmentation: least share of the area that a random crop keeps", least=0.05, most=1
+        0.5, "augmentation: least share of the area that a random crop keeps", least=0.05, most=1
     )
     colour: float = _setting(
-        0.0, "augmentation: share by which brightness, contrast and saturation vary", most=0.9
+        0.25, "augmentation: share by which brightness, contrast and saturation vary", most=0.9
     )
     blur: float = _setting(
-        0.0, "augmentation: share of images shrunk by up to 4 and enlarged again", most=1
+        0.3, "augmentation: share of images shrunk by up to 4 and enlarged again", most=1
     )
-    jpeg: float = _setting(0.0, "augmentation: share of images compressed again", most=1)
-    cutout: float = _setting(0.0, "augmentation: share of images with a hole", most=1)
+    jpeg: float = _setting(0.3, "augmentation: share of images compressed again", most=1)
+    cutout: float = _setting(0.1, "augmentation: share of images with a hole", most=1)
     mixup: float = _setting(0.0, "augmentation: a of mixup's Beta(a, a); 0 mixes none", most=10)
     resolution: int = _setting(
         0, "side of the pixels that augmentation cuts from; 0 is size", most=4096
@@ -156,8 +158,6 @@ class Settings:
                 value = _coerce(spec.name, value, hints[spec.name])
             _check(spec.name, value, spec.metadata)
             object.__setattr__(self, spec.name, value)
-        if self.start_size > self.size:
-            raise UsageError(f"start_size: {self.start_size} is more than the size, {self.size}")
         if self.heatmap and not self.boxes:
             raise UsageError("heatmap: where the masks are is learnt from --boxes: name them")
         if self.folds == 1:
