@@ -38,7 +38,10 @@ class FoldTeacher:
 
     def __init__(self, run: Run, images: Sequence[Labelled]) -> None:
         self._models = [FileTeacher(_exported(fold)) for fold in run.fold_runs()]
-        held = dict(_folds(run))
+        folds = _folds(run)
+        held = dict(folds)
+        if len(held) < len(folds):
+            raise DataError(f"{run.folder}: no teacher: two of its images have the same name")
         known = [held.get(item.name) for item in images]
         if None in known:
             name = images[known.index(None)].name
