@@ -127,7 +127,7 @@ def test_training_starts_from_an_exported_file(
     load_model_file(target, file, small[:40])
     wanted = probabilities(source, small)
     assert wanted.std() > 0.1
-    np.testing.assert_allclose(probabilities(target, small), wanted, atol=TOLERANCE)
+    np.testing.assert_allclose(probabilities(target, small), wanted, atol=5e-3)
 
 
 def test_float16_weights_count_as_stored_and_calibration_and_mirror_do_not_count(
