@@ -56,7 +56,7 @@ def test_another_tools_onnx_file_is_told_apart() -> None:
 
 def test_the_shipped_model_says_what_it_is(predictor: Predictor) -> None:
     info = predictor.info
-    assert info.backbone == "mobilenet-0.25"
+    assert info.backbone == "efficientnet-lite0"
     assert info.question == "at least one face mask is visible"
     assert info.metrics["auc"] > 0.97
     assert info.training["settings"]["size"] == info.preprocessing.size
