@@ -146,7 +146,8 @@ def test_a_run_with_folds_teaches_each_image_by_the_network_without_it(
     folds: Run, data: Path
 ) -> None:
     images = read_folders([data])
-    teacher = load_teacher(str(folds.folder), images)
+    unreadable = Labelled("unreadable.jpg", data / "unreadable.jpg", 1)
+    teacher = load_teacher(str(folds.folder), [*images, unreadable], np.arange(len(images)))
     alone = [FileTeacher(fold.folder / "teacher.onnx") for fold in folds.fold_runs()]
     held = [int(oof(folds)[item.name][2]) - 1 for item in images[:10]]
     pixels = np.random.default_rng(0).integers(0, 256, (10, 32, 32, 3), dtype=np.uint8)
@@ -159,6 +160,6 @@ def test_a_run_with_folds_teaches_each_image_by_the_network_without_it(
 def test_a_run_of_other_images_or_without_folds_is_no_teacher(folds: Run, tmp_path: Path) -> None:
     stranger = [Labelled("stranger.jpg", tmp_path / "stranger.jpg", 1)]
     with pytest.raises(DataError, match=r"stranger\.jpg is none of them"):
-        load_teacher(str(folds.folder), stranger)
+        load_teacher(str(folds.folder), stranger, np.arange(1))
     with pytest.raises(DataError, match="finished run with --folds"):
-        load_teacher(str(folds.fold_runs()[0].folder), stranger)
+        load_teacher(str(folds.fold_runs()[0].folder), stranger, np.arange(1))

@@ -36,20 +36,19 @@ class FileTeacher:
 class FoldTeacher:
     """The networks of a run with folds: each image is judged by the one that never saw it."""
 
-    def __init__(self, run: Run, images: Sequence[Labelled]) -> None:
+    def __init__(self, run: Run, images: Sequence[Labelled], rows: NDArray[np.intp]) -> None:
         self._models = [FileTeacher(_exported(fold)) for fold in run.fold_runs()]
         folds = _folds(run)
         held = dict(folds)
         if len(held) < len(folds):
             raise DataError(f"{run.folder}: no teacher: two of its images have the same name")
-        known = [held.get(item.name) for item in images]
-        if None in known:
-            name = images[known.index(None)].name
+        self._held = np.array([held.get(item.name, 0) for item in images])
+        if not self._held[rows].all():
+            name = images[rows[np.argmin(self._held[rows])]].name
             raise DataError(
                 f"{run.folder}: as a teacher it must have folds of the same images; {name} is none "
                 "of them (a model file teaches any images)"
             )
-        self._held = np.array(known)
 
     def probabilities(
         self, pixels: NDArray[np.uint8], rows: NDArray[np.intp]
@@ -62,8 +61,15 @@ class FoldTeacher:
         return told
 
 
-def load_teacher(teacher: str, images: Sequence[Labelled]) -> FileTeacher | FoldTeacher:
+def load_teacher(
+    teacher: str, images: Sequence[Labelled], rows: NDArray[np.intp]
+) -> FileTeacher | FoldTeacher:
     """Return a teacher: a shipped model's name, a model file, or a run with folds.
+
+    Args:
+        teacher: which one.
+        images: every image, by row.
+        rows: of the images that take part: those that can be read.
 
     Raises:
         DataError: a run that is not finished, or has no folds, or was trained on other images.
@@ -74,7 +80,7 @@ def load_teacher(teacher: str, images: Sequence[Labelled]) -> FileTeacher | Fold
     run = Run.open(Path(teacher))
     if run.metrics() is None or not run.fold_runs():
         raise DataError(f"{teacher}: a teacher is a model file, or a finished run with --folds")
-    return FoldTeacher(run, images)
+    return FoldTeacher(run, images, rows)
 
 
 def _exported(fold: Run) -> Path:

@@ -36,7 +36,8 @@ def train(run: Run, listener: Listener) -> dict[str, Any]:
         raise UsageError(f"{run.folder}: one fold of a run; go on with --resume {run.parent}")
     settings = run.settings
     images, examples = load(run, listener)
-    teacher = load_teacher(settings.teacher, images) if settings.teacher else None
+    rows = np.flatnonzero(~np.isnan(examples.targets))
+    teacher = load_teacher(settings.teacher, images, rows) if settings.teacher else None
     if settings.folds:
         return _train_folds(run, images, examples, teacher, listener)
     training, validation = split(examples.targets, settings.validation, settings.seed)
