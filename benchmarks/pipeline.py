@@ -7,7 +7,6 @@ Takes turns of so many steps of each, and prints images per second and their rat
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,8 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="whose cache is used")
     given = parser.parse_args()
     require_train("the benchmark")
-    from maskspot.training import loop, network, train
+    from maskspot.training import network, train
+    from maskspot.training.objective import compiled
     from maskspot.training.pipeline import TrainingBatches
     from maskspot.training.run import Run
 
@@ -45,27 +45,25 @@ def main() -> None:
     run = Run.create(given.runs / f"benchmark-{time.time():.0f}", settings, given.data)
     _, examples = train.load(run, _Quiet())
     batches = TrainingBatches(examples, np.arange(len(examples.targets)), settings)
-    model = loop.compiled(network.build(settings), settings)
-    stream = iter(batches.dataset())
-    still = next(stream)
+    model = compiled(network.build(settings), settings)
+    model.make_train_function()
+    pipeline = iter(batches.dataset())
+    memory = iter(batches.dataset().take(1).cache().repeat())
 
-    def speed(feed: Callable[[], Iterator[Any]]) -> float:
+    def speed(feed: Any) -> float:
         started = time.perf_counter()
-        for _, (images, targets, grids) in zip(range(given.steps), feed(), strict=False):
-            loop.train_step(model, images, targets, grids, None)
+        for _ in range(given.steps):
+            float(model.train_function(feed)["loss"])
         return float(given.steps * batches.size / (time.perf_counter() - started))
 
-    def memory() -> Iterator[Any]:
-        while True:
-            yield still
-
-    speed(memory)  # traces the graph
+    for feed in (memory, pipeline):
+        model.train_function(feed)  # traces the step
     print(
         "| round | in memory, images/s | from the pipeline, images/s | ratio |\n|---|---|---|---|"
     )
     ratios = []
     for number in range(given.rounds):
-        ceiling, actual = speed(memory), speed(lambda: stream)
+        ceiling, actual = speed(memory), speed(pipeline)
         ratios.append(actual / ceiling)
         print(f"| {number + 1} | {ceiling:.1f} | {actual:.1f} | {ratios[-1]:.3f} |", flush=True)
     print(f"\nmedian ratio {np.median(ratios):.3f}; run left in {run.folder}")

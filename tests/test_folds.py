@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from maskspot.training.pipeline import Examples, TrainingBatches
 from maskspot.training.run import Run
 from maskspot.training.teacher import FileTeacher, load_teacher
 from maskspot.training.train import train
-from tests.helpers import Silent
+from tests.helpers import Silent, tiny_mobilenet
 
 pytestmark = pytest.mark.train
 
@@ -24,6 +25,12 @@ SMALL = {
     "backbone": "mobilenet-0.25", "weights": "none", "size": 32, "epochs": 1,
     "batch_size": 16, "folds": 2, "boxes": "boxes.csv", "heatmap": 0.5, "seed": 3,
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_network() -> Iterator[None]:
+    with tiny_mobilenet():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,15 @@
 """The networks, and the weights they start from."""
 
 import hashlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("tensorflow", reason="needs maskspot[train]")
+import efficientnet.model
+import efficientnet.tfkeras
 import keras
 from efficientnet import weights as published
 from keras.src.backend import config
@@ -25,7 +28,14 @@ pytestmark = pytest.mark.train
 SMALL = {"backbone": "mobilenet-0.25", "size": 32}
 
 
-def test_efficientnet_goes_from_scratch_to_a_model_file(demo_data: Path, tmp_path: Path) -> None:
+def test_efficientnet_goes_from_scratch_to_a_model_file(
+    demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its seven kinds of block once: tracing all sixteen takes over a minute."""
+    once = [block._replace(num_repeat=1) for block in efficientnet.model.DEFAULT_BLOCKS_ARGS]
+    short = partial(efficientnet.tfkeras.EfficientNetB0, blocks_args=once)
+    backbone = network._efficientnet("efficientnet-b0", short)
+    monkeypatch.setitem(network._BACKBONES, "efficientnet-b0", lambda: backbone)
     settings = resolve(options={"weights": "none", "size": 32, "epochs": 1, "batch_size": 32})
     run = Run.create(tmp_path / "runs" / "b0", settings, [demo_data])
     train(run, Silent())

@@ -1,12 +1,11 @@
 """Runs of real training, small: on drawings, at 32 pixels, from scratch."""
 
 import json
-import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +28,7 @@ from maskspot.training.pipeline import Examples, TrainingBatches, split
 from maskspot.training.pixels import load_pixels
 from maskspot.training.run import Run
 from maskspot.training.train import train
-from tests.helpers import Silent
+from tests.helpers import Silent, tiny_mobilenet
 
 pytestmark = pytest.mark.train
 
@@ -41,6 +40,12 @@ SMALL = {
     "mixup": 0.2, "clip_norm": 1.0, "head_first": True, "class_balance": True,
     "label_smoothing": 0.01,
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_network() -> Iterator[None]:
+    with tiny_mobilenet():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -326,6 +331,15 @@ def test_partial_batches_show_every_image_once() -> None:
     assert [len(x) for x, _, _ in batches.dataset()] == [4, 4, 2, 4, 4, 2]
 
 
+def test_with_class_balance_both_classes_weigh_alike() -> None:
+    pixels = np.zeros((8, 32, 32, 3), np.uint8)
+    targets = np.array([1, 1, 1, 1, 1, 1, 0, 0], np.float32)
+    settings = resolve(options={"batch_size": 8, "size": 32, "class_balance": True})
+    batch = TrainingBatches(Examples.plain(pixels, targets), np.arange(8), settings).batch(0, 0)
+    weight = {label: batch.weights[batch.targets[:, 0] == label].sum() for label in (0, 1)}
+    assert weight == {0: pytest.approx(4), 1: pytest.approx(4)}
+
+
 def test_batches_from_an_epoch_on_are_those_of_a_whole_run() -> None:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
@@ -377,41 +391,11 @@ def test_an_image_that_has_become_readable_is_read(
     assert not load_pixels(paths, Preprocessing(32), tmp_path / "cache").errors
 
 
-class Scripted:
-    """A network whose steps have given losses."""
-
-    layers: ClassVar[list[object]] = []
-    outputs: ClassVar[list[object]] = [None]
-
-    def __init__(self, *losses: float) -> None:
-        self.optimizer = keras.optimizers.SGD()
-        self.losses, self.steps = losses, 0
-
-    def train_on_batch(self, *_: object, **__: object) -> dict[str, float]:
-        self.steps += 1
-        return {"loss": self.losses[self.steps - 1], "_agreement": 0.5}
-
-
-def test_an_epochs_loss_is_the_mean_over_its_images() -> None:
-    settings = resolve(options={"batch_size": 4, "size": 32, "partial_batches": True})
-    pixels = np.zeros((10, 32, 32, 3), np.uint8)
-    batches = TrainingBatches(
-        Examples.plain(pixels, np.zeros(10, np.float32)), np.arange(10), settings
-    )
-    row = loop._epoch(Scripted(1.0, 1.0, 4.0), iter(batches.dataset()), batches, [], Silent(), None)
-    assert row["loss"] == pytest.approx((4 * 1 + 4 * 1 + 2 * 4) / 10)
-
-
-def test_a_loss_that_is_no_number_ends_in_one_line() -> None:
-    pixels = np.zeros((20, 32, 32, 3), np.uint8)
-    settings = resolve(options={"batch_size": 4, "size": 32})
-    batches = TrainingBatches(
-        Examples.plain(pixels, np.zeros(20, np.float32)), np.arange(20), settings
-    )
-    model = Scripted(0.5, 0.5, math.nan, 0.5, 0.5)
-    with pytest.raises(DataError, match=r"diverged in epoch 1 .* --learning-rate below 0.0006"):
-        loop._epoch(model, iter(batches.dataset()), batches, [], Silent(), None)
-    assert model.steps == 3
+def test_a_loss_that_is_no_number_ends_in_one_line(demo_data: Path, tmp_path: Path) -> None:
+    options = SMALL | {"learning_rate": 1e6, "weight_decay": 1.0, "warmup": 0.0}
+    run = Run.create(tmp_path / "run", resolve(options=options), [demo_data])
+    with pytest.raises(DataError, match=r"diverged in epoch 1 .* --learning-rate below 1e\+06"):
+        train(run, Silent())
 
 
 def test_the_commands_run_from_drawing_to_submission(

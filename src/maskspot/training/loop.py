@@ -21,6 +21,7 @@ from maskspot.files import replacing
 from maskspot.training import network, schedule, warmstart
 from maskspot.training.curves import draw_curves
 from maskspot.training.devices import devices
+from maskspot.training.objective import compiled
 from maskspot.training.pipeline import Examples, Teacher, TrainingBatches, evaluation_batches
 from maskspot.training.run import Row, Run
 from maskspot.training.settings import Settings
@@ -80,37 +81,110 @@ def fit(run: Run, task: Task, listener: Listener) -> dict[str, Any]:
     """
     if (finished := run.metrics()) is not None:
         return finished
-    settings, validation = run.settings, task.validation
-    pixels, targets = task.examples.pixels, task.examples.targets
+    settings = run.settings
     keras.utils.set_random_seed(settings.seed)
     batches = TrainingBatches(task.examples, task.training, settings, task.teacher)
     model, history = _start_or_resume(run, task, batches.steps)
-    judged = network.judged(settings)
-    weights = _class_weights(targets[task.training]) if settings.class_balance else None
-    stream = iter(batches.dataset(first_epoch=len(history)))
-    losses = [row["val_loss"] for row in history]
-    while not schedule.should_stop(settings, losses):
-        row = _epoch(model, stream, batches, losses, listener, weights)
-        with averaged(model, settings):
-            judged.set_weights(model.get_weights())
-        probabilities = predict(judged, pixels, validation)
-        _save(judged, run.folder / "last.keras")
-        row["val_loss"] = log_loss(targets[validation], probabilities)
-        row["val_accuracy"] = accuracy(targets[validation], probabilities)
-        history.append(row)
-        losses.append(row["val_loss"])
-        best = schedule.best_epoch(losses) == len(losses) - 1
+    if not schedule.should_stop(settings, [row["val_loss"] for row in history]):
+        model.fit(
+            batches.dataset(first_epoch=len(history)),
+            initial_epoch=len(history),
+            epochs=settings.epochs,
+            steps_per_epoch=batches.steps,
+            shuffle=False,  # they are, by epoch
+            callbacks=[_Epochs(run, task, batches, history, listener)],
+            verbose=0,
+        )
+    return _finish(run, history)
+
+
+class _Epochs(keras.callbacks.Callback):  # type: ignore[misc]
+    """What happens around the steps of training: rates before them, results after each epoch.
+
+    Keras' own callbacks forget what they knew when a run stops. This one knows nothing but the
+    history, which is in the run.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        task: Task,
+        batches: TrainingBatches,
+        history: list[Row],
+        listener: Listener,
+    ) -> None:
+        super().__init__()
+        self.run, self.task, self.batches = run, task, batches
+        self.history, self.listener = history, listener
+        self.losses = [row["val_loss"] for row in history]
+        self.judged = network.judged(run.settings)
+        self.started = self.rate = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        _seed_dropout(self.model, self.run.settings.seed, epoch)
+        self.started = time.perf_counter()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        epochs = len(self.losses) + batch / self.batches.steps
+        self.rate = schedule.learning_rate(self.run.settings, self.losses, epochs)
+        self.model.optimizer.learning_rate.assign(self.rate)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        loss, epoch = _of_labels(logs)["loss"], len(self.losses) + 1
+        if not math.isfinite(loss):
+            raise DataError(
+                f"training diverged in epoch {epoch} (its loss is no longer a number): start "
+                f"again with a --learning-rate below {self.run.settings.learning_rate:g}"
+            )
+        self.listener.step(epoch, batch + 1, self.batches.steps, loss, self._speed(batch + 1))
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        settings = self.run.settings
+        row = {
+            "epoch": epoch + 1,
+            "learning_rate": self.rate,
+            **_of_labels(logs),
+            "images_per_second": self._speed(self.batches.steps),
+        }
+        with averaged(self.model, settings):
+            self.judged.set_weights(self.model.get_weights())
+        self._judge(row)
+        # Last of all: until it is in place, a resume repeats the epoch.
+        _save(self.model, self.run.checkpoint)
+        self.listener.epoch(row, schedule.best_epoch(self.losses) == epoch)
+        self.model.stop_training = schedule.should_stop(settings, self.losses)
+
+    def _judge(self, row: Row) -> None:
+        """Write what the epoch's network says of the validation set, and the network."""
+        run, task = self.run, self.task
+        probabilities = predict(self.judged, task.examples.pixels, task.validation)
+        _save(self.judged, run.folder / "last.keras")
+        targets = task.examples.targets[task.validation]
+        row["val_loss"] = log_loss(targets, probabilities)
+        row["val_accuracy"] = accuracy(targets, probabilities)
+        self.history.append(row)
+        self.losses.append(row["val_loss"])
+        best = schedule.best_epoch(self.losses) == len(self.losses) - 1
         if best:
             with replacing(run.folder / "best.keras") as beside:
                 shutil.copyfile(run.folder / "last.keras", beside)
-        if best or settings.keep == "last":
-            run.write_predictions([task.images[at] for at in validation], probabilities)
-        run.write_history(history)
-        draw_curves(run.folder, history, schedule.best_epoch(losses))
-        # Last of all: until it is in place, a resume repeats the epoch.
-        _save(model, run.checkpoint)
-        listener.epoch(row, best)
-    return _finish(run, history)
+        if best or run.settings.keep == "last":
+            run.write_predictions([task.images[at] for at in task.validation], probabilities)
+        run.write_history(self.history)
+        draw_curves(run.folder, self.history, schedule.best_epoch(self.losses))
+
+    def _speed(self, steps: int) -> float:
+        """Return images per second since the epoch began."""
+        return self.batches.images(steps) / (time.perf_counter() - self.started)
+
+
+def _of_labels(logs: Any) -> dict[str, float]:
+    """Return loss and accuracy on the labels, the mean over an epoch's images so far."""
+    prefix = "logit_" if "logit_loss" in logs else ""
+    return {
+        "loss": float(logs[f"{prefix}loss"]),
+        "accuracy": float(logs[f"{prefix}agreement"]),
+    }
 
 
 def predict(model: Any, pixels: NDArray[np.uint8], rows: NDArray[np.intp]) -> Probabilities:
@@ -160,44 +234,6 @@ def _start_or_resume(run: Run, task: Task, steps: int) -> tuple[Any, list[Row]]:
     return model, history
 
 
-def map_loss(grid: Any, heatmap: Any) -> Any:
-    """Return the cross-entropy between where the masks are and where the map is hottest, (N,).
-
-    Both are (N, G, G, 1); the map goes through a softmax over its cells. It is 0 where the grid
-    is, so that images without boxes say nothing.
-    """
-    ops = keras.ops
-    cells = ops.log_softmax(ops.reshape(heatmap, (ops.shape(heatmap)[0], -1)), axis=-1)
-    return -ops.sum(ops.reshape(grid, ops.shape(cells)) * cells, axis=-1)
-
-
-def _agreement(targets: Any, logits: Any) -> Any:
-    """Return whether logits fall on the targets' side of one half; targets may be soft."""
-    return keras.ops.equal(targets > 0.5, logits > 0)  # noqa: PLR2004
-
-
-def compiled(model: Any, settings: Settings) -> Any:
-    """Give a network the optimizer and the losses of the settings, and return it."""
-    of_labels = keras.losses.BinaryCrossentropy(
-        from_logits=True, label_smoothing=settings.label_smoothing
-    )
-    both = bool(settings.heatmap)
-    model.compile(
-        optimizer=_optimizer(settings),
-        loss=[of_labels, map_loss] if both else of_labels,
-        loss_weights=[1.0, settings.heatmap] if both else None,
-        metrics=[[_agreement], []] if both else [_agreement],
-        jit_compile=False,  # XLA runs at a fraction of the speed on a CPU
-    )
-    model.optimizer.build(model.trainable_variables)
-    return model
-
-
-# A checkpoint names them.
-for _each in (map_loss, _agreement):
-    keras.saving.register_keras_serializable("maskspot")(_each)
-
-
 def fit_head(model: Any, task: Task, seed: int) -> None:
     """Set the last layer by logistic regression on the features of some images as they are."""
     rows = np.random.default_rng(seed).permutation(task.training)[:HEAD_IMAGES]
@@ -208,78 +244,11 @@ def fit_head(model: Any, task: Task, seed: int) -> None:
     model.get_layer("logit").set_weights([weights[:, None], np.array([bias])])
 
 
-def _class_weights(targets: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the weights of the labels 0 and 1 under which both classes count alike."""
-    share = float(np.mean(targets))
-    return np.array([0.5 / (1 - share), 0.5 / share], dtype=np.float32)
-
-
-def _optimizer(settings: Settings) -> Any:
-    common: dict[str, Any] = {"amsgrad": settings.amsgrad}
-    if settings.clip_norm:
-        common["global_clipnorm"] = settings.clip_norm
-    if settings.ema:
-        common |= {"use_ema": True, "ema_momentum": settings.ema}
-    if settings.optimizer == "adam":
-        return keras.optimizers.Adam(**common)
-    optimizer = keras.optimizers.AdamW(weight_decay=settings.weight_decay, **common)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
-    return optimizer
-
-
 def _seed_dropout(model: Any, seed: int, epoch: int) -> None:
     """Make an epoch's dropout depend on the seed and the epoch alone, as its batches do."""
     for at, layer in enumerate(network.layers(model)):
         if hasattr(layer, "seed_generator"):
             layer.seed_generator.state.assign([seed + at, epoch])
-
-
-def _epoch(
-    model: Any,
-    stream: Iterator[Any],
-    batches: TrainingBatches,
-    losses: Sequence[float],
-    listener: Listener,
-    class_weights: NDArray[np.float32] | None,
-) -> Row:
-    """Train for an epoch and return its first figures."""
-    epoch, started, rate, seen = len(losses), time.perf_counter(), 0.0, 0
-    sums = {"loss": 0.0, "accuracy": 0.0}
-    _seed_dropout(model, batches.settings.seed, epoch)
-    for step in range(batches.steps):
-        rate = schedule.learning_rate(batches.settings, losses, epoch + step / batches.steps)
-        model.optimizer.learning_rate.assign(rate)
-        images, targets, grids = next(stream)
-        logs = train_step(model, images, targets, grids, class_weights)
-        sums = {name: total + logs[name] * len(images) for name, total in sums.items()}
-        seen += len(images)
-        if not math.isfinite(sums["loss"]):
-            raise DataError(
-                f"training diverged in epoch {epoch + 1} (its loss is no longer a number): "
-                f"start again with a --learning-rate below {batches.settings.learning_rate:g}"
-            )
-        speed = seen / (time.perf_counter() - started)
-        listener.step(epoch + 1, step + 1, batches.steps, sums["loss"] / seen, speed)
-    return {
-        "epoch": epoch + 1,
-        "learning_rate": rate,
-        **{name: total / seen for name, total in sums.items()},
-        "images_per_second": seen / (time.perf_counter() - started),
-    }
-
-
-def train_step(
-    model: Any, images: Any, targets: Any, grids: Any, class_weights: NDArray[np.float32] | None
-) -> dict[str, float]:
-    """Train on one batch and return its loss and accuracy."""
-    weights = None
-    if class_weights is not None:  # soft labels weigh in between
-        weights = class_weights[0] + targets[:, 0] * (class_weights[1] - class_weights[0])
-    if len(model.outputs) == 1:
-        logs = model.train_on_batch(images, targets, weights, return_dict=True)
-        return {"loss": float(logs["loss"]), "accuracy": float(logs["_agreement"])}
-    logs = model.train_on_batch(images, [targets, grids], [weights, None], return_dict=True)
-    return {"loss": float(logs["logit_loss"]), "accuracy": float(logs["logit__agreement"])}
 
 
 def _finish(run: Run, history: Sequence[Row]) -> dict[str, Any]:

@@ -74,11 +74,19 @@ class Teacher(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch: images uint8 (B, S, S, 3), targets float32 (B, 1), grids float32 (B, G, G, 1)."""
+    """One batch.
+
+    Attributes:
+        images: uint8 (B, S, S, 3).
+        targets: in 0..1, float32 (B, 1).
+        grids: where the masks are, float32 (B, G, G, 1).
+        weights: of the images in the loss of the labels, float32 (B,).
+    """
 
     images: NDArray[np.uint8]
     targets: NDArray[np.float32]
     grids: NDArray[np.float32]
+    weights: NDArray[np.float32]
 
 
 class TrainingBatches:
@@ -107,11 +115,18 @@ class TrainingBatches:
         self.steps = whole + (1 if rest and settings.partial_batches else 0)
         self._examples, self._rows, self._teacher = examples, rows, teacher
         self._order = lru_cache(2)(self._shuffle)
+        share = float(np.mean(examples.targets[rows]))
+        self._class_weights = (0.5 / (1 - share), 0.5 / share) if settings.class_balance else (1, 1)
+
+    def images(self, steps: int) -> int:
+        """Return the images in an epoch's first batches."""
+        return min(steps * self.size, len(self._rows))
 
     def dataset(self, first_epoch: int = 0) -> Any:
-        """Return a `tf.data.Dataset` of all batches from an epoch on.
+        """Return a `tf.data.Dataset` of all batches from an epoch on, as `keras.Model.fit` has it.
 
-        A batch is float32 (B, S, S, 3) in 0..255, with targets and grids as in `Batch`.
+        A batch is (images, targets, weights), images float32 in 0..255, the others as in `Batch`;
+        with the setting `heatmap` it is (images, (targets, grids), (weights, ones)).
         """
         every = tf.data.Dataset.range(first_epoch * self.steps, self.settings.epochs * self.steps)
         return every.map(self._load, num_parallel_calls=2, deterministic=True).prefetch(2)
@@ -131,7 +146,10 @@ class TrainingBatches:
             targets = ((1 - share) * targets + share * told).astype(np.float32)
         if settings.mixup:
             images, targets = mix(images, targets, rng, settings.mixup)
-        return Batch(images, targets[:, None], np.stack([grid for _, _, grid in drawn])[..., None])
+        grids = np.stack([grid for _, _, grid in drawn])[..., None]
+        without, with_mask = self._class_weights
+        weights = without + targets * (with_mask - without)  # soft labels weigh in between
+        return Batch(images, targets[:, None], grids, weights.astype(np.float32))
 
     def _view(
         self, row: int, rng: np.random.Generator, size: int
@@ -149,15 +167,19 @@ class TrainingBatches:
     def _load(self, index: Any) -> tuple[Any, Any, Any]:
         def load(at: Any) -> tuple[NDArray[Any], ...]:
             batch = self.batch(*divmod(int(at), self.steps))
-            return batch.images, batch.targets, batch.grids
+            return batch.images, batch.targets, batch.grids, batch.weights
 
-        images, targets, grids = tf.numpy_function(
-            load, [index], (tf.uint8, tf.float32, tf.float32)
+        images, targets, grids, weights = tf.numpy_function(
+            load, [index], (tf.uint8, tf.float32, tf.float32, tf.float32)
         )
         images.set_shape((None, None, None, 3))
         targets.set_shape((None, 1))
         grids.set_shape((None, None, None, 1))
-        return tf.cast(images, tf.float32), targets, grids
+        weights.set_shape((None,))
+        images = tf.cast(images, tf.float32)
+        if self.settings.heatmap:
+            return images, (targets, grids), (weights, tf.ones_like(weights))
+        return images, targets, weights
 
 
 def evaluation_batches(pixels: NDArray[np.uint8], rows: NDArray[np.intp], size: int = 32) -> Any:

@@ -1,0 +1,75 @@
+"""Training on two devices; the processor stands for both."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs maskspot[train]")
+from maskspot.errors import UsageError
+from maskspot.training import devices
+from maskspot.training.config import resolve
+
+pytestmark = pytest.mark.train
+
+# In a process of its own: TensorFlow parts the processor only before its first computation.
+SCRIPT = """
+import json, sys
+from pathlib import Path
+import keras, tensorflow as tf
+
+cpu, = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+halves = tf.config.list_logical_devices("CPU")
+
+from maskspot.training import loop
+from maskspot.training.config import resolve
+from maskspot.training.run import Run
+from maskspot.training.train import train
+from tests.helpers import Silent, tiny_mobilenet
+
+def run(name, gpus, **options):
+    tf.config.list_logical_devices = lambda kind: gpus
+    small = {"backbone": "mobilenet-0.25", "weights": "none", "size": 32, "epochs": 2,
+             "batch_size": 16, "ema": 0.9, "dropout": 0.0, "class_balance": True}
+    settings = resolve(options=small | options)
+    run = Run.create(Path(sys.argv[2]) / name, settings, [Path(sys.argv[1])])
+    train(run, Silent())
+    return [[row["loss"], row["val_loss"]] for row in run.history()]
+
+def as_it_is():  # for a device's batch normalisation sees its own share alone
+    return keras.layers.Activation("linear")
+
+with tiny_mobilenet():
+    bfloat16 = run("bfloat16", halves)
+    keras.layers.BatchNormalization = as_it_is
+    float32 = [run(str(len(gpus)), gpus, precision="float32") for gpus in ([], halves)]
+print(json.dumps([bfloat16, *float32]))
+"""
+
+
+def test_two_devices_share_each_batch_and_learn_what_one_learns(
+    demo_data: Path, tmp_path: Path
+) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", SCRIPT, demo_data, tmp_path],
+        check=False, capture_output=True, text=True, cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    bfloat16, one, two = json.loads(ran.stdout.splitlines()[-1])
+    for ours, theirs in zip(two, one, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+    assert all(0 < loss < 2 for row in bfloat16 for loss in row)
+
+
+def test_gpus_that_cannot_share_a_batch_alike_are_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(devices.tf.config, "list_logical_devices", lambda kind: [kind] * 3)
+    with (
+        pytest.raises(UsageError, match="batch_size: 32 cannot be shared by 3 GPUs"),
+        devices.devices(resolve(options={"batch_size": 32})),
+    ):
+        pass
