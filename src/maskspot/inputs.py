@@ -54,6 +54,24 @@ def match_names(names: Iterable[str], images: Mapping[str, Path], where: Path) -
     Raises:
         DataError: some are missing, or a name fits several.
     """
+    chosen, missing = find_names(names, images, where)
+    if missing:
+        more = ", ..." if len(missing) > 3 else ""  # noqa: PLR2004
+        raise DataError(
+            f"{where}: {len(missing)} of the images it names are not there: "
+            f"{', '.join(missing[:3])}{more}"
+        )
+    return chosen
+
+
+def find_names(
+    names: Iterable[str], images: Mapping[str, Path], where: Path
+) -> tuple[dict[str, Path], list[str]]:
+    """Return the images that a CSV names, as `match_names` does, and the names of the missing.
+
+    Raises:
+        DataError: a name fits several.
+    """
     aliases: dict[str, set[Path]] = {}
     for key, path in images.items():
         for alias in {PurePosixPath(key).name, PurePosixPath(key).stem}:
@@ -68,13 +86,7 @@ def match_names(names: Iterable[str], images: Mapping[str, Path], where: Path) -
             chosen[name] = paths[0]
         else:
             missing.append(short)
-    if missing:
-        more = ", ..." if len(missing) > 3 else ""  # noqa: PLR2004
-        raise DataError(
-            f"{where}: {len(missing)} of the images it names are not there: "
-            f"{', '.join(missing[:3])}{more}"
-        )
-    return chosen
+    return chosen, missing
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -74,7 +74,7 @@ def read_folders(folders: Iterable[Path], layout: Layout | None = None) -> list[
 def _read_folder(folder: Path, layout: Layout) -> list[Labelled]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder of images")
-    file = _find_labels(folder) if layout.labels is None else Path(layout.labels)
+    file = find_labels(folder) if layout.labels is None else Path(layout.labels)
     if file is None:
         found = _read_classes(folder, layout.positive)
     else:
@@ -105,30 +105,49 @@ def read_rows(file: Path) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
-def _find_labels(folder: Path) -> Path | None:
+def find_labels(folder: Path) -> Path | None:
+    """Return a folder's CSV of labels, told by its name, or its only one that is no sample.
+
+    Raises:
+        UsageError: there are several.
+    """
     files = {file.name.lower(): file for file in sorted(folder.glob("*.[cC][sS][vV]"))}
     for name in LABEL_FILES:
         if name in files:
             return files[name]
+    files = {name: file for name, file in files.items() if "sample" not in name}
     if len(files) > 1:
         names = ", ".join(file.name for file in files.values())
         raise UsageError(f"{folder}: which file has the labels? Name one with --labels: {names}")
     return next(iter(files.values()), None)
 
 
-def _read_csv(file: Path, folder: Path, layout: Layout) -> list[Labelled]:
+def read_labels(file: Path, layout: Layout) -> dict[str, int]:
+    """Return the targets of a CSV of labels, by the images' names, in its order.
+
+    Raises:
+        DataError: it cannot be read, or a label is not 0 or 1, or an image has both.
+        UsageError: which columns are meant cannot be told.
+    """
     header, rows = read_rows(file)
     image, target = _columns(file, header, layout)
+    found: dict[str, int] = {}
+    for number, row in enumerate(rows, 2):
+        name, value = row[image].strip(), _target(row[target], f"{file}, row {number}")
+        if found.setdefault(name, value) != value:
+            raise DataError(f"{file}: {name} is labelled both 0 and 1")
+    return found
+
+
+def _read_csv(file: Path, folder: Path, layout: Layout) -> list[Labelled]:
+    targets = read_labels(file, layout)
     images = find_images([folder])
     if (folder / "images").is_dir():
         images = {key: path for key, path in images.items() if key.startswith("images/")}
-    paths = match_names((row[image] for row in rows), images, file)
+    paths = match_names(targets, images, file)
     found: dict[str, Labelled] = {}
-    for number, row in enumerate(rows, 2):
-        item = Labelled(
-            row[image].strip(), paths[row[image]], _target(row[target], f"{file}, row {number}")
-        )
-        _add(found, str(item.path), item, file)
+    for name, target in targets.items():
+        _add(found, str(paths[name]), Labelled(name, paths[name], target), file)
     return list(found.values())
 
 

@@ -1,0 +1,121 @@
+"""What a folder holds of a competition's data, and what it lacks."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskspot.datasets.labels import Layout, find_labels, read_labels, read_rows
+from maskspot.errors import DataError, ImageError
+from maskspot.images import open_rgb
+from maskspot.inputs import find_images, find_names
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a folder holds.
+
+    Attributes:
+        labels: the CSV of labels, None without one.
+        sample: the sample submission, None without one.
+        with_mask: labelled images that show a mask.
+        without_mask: labelled images that show none.
+        test: images that the sample names.
+        missing: names that the labels or the sample have and no image.
+        extra: images that neither names.
+        unreadable: images that cannot be decoded, each with the reason; empty unless they were
+            looked at.
+    """
+
+    labels: Path | None
+    sample: Path | None
+    with_mask: int
+    without_mask: int
+    test: int
+    missing: list[str]
+    extra: list[str]
+    unreadable: list[tuple[str, str]]
+
+    @property
+    def complete(self) -> bool:
+        """Labels and sample are there, and every image that they name."""
+        return bool(self.labels and self.sample) and not self.missing
+
+
+def survey(
+    folder: Path,
+    layout: Layout | None = None,
+    decode: bool = True,
+    done: Callable[[int, int], None] = lambda done, total: None,
+) -> Survey:
+    """Look at a folder of data: the labels, the sample, and every image.
+
+    Args:
+        folder: with CSVs, and images in `images/` or flat.
+        layout: which columns the labels have, where that cannot be told.
+        decode: read every image to its end.
+        done: told how many images are read, and of how many.
+
+    Raises:
+        DataError: the labels or the sample contradict themselves.
+        UsageError: which CSV or columns are meant cannot be told.
+    """
+    images = _images(folder)
+    sample = find_sample(folder)
+    labels = find_labels(folder)
+    targets = read_labels(labels, layout or Layout()) if labels else {}
+    tests = [row[0].strip() for row in read_rows(sample)[1]] if sample else []
+    chosen, missing = find_names(dict.fromkeys([*targets, *tests]), images, labels or folder)
+    named = set(chosen.values())
+    return Survey(
+        labels,
+        sample,
+        sum(targets.values()),
+        len(targets) - sum(targets.values()),
+        len(tests),
+        missing,
+        [name for name, path in images.items() if path not in named],
+        _unreadable(images, done) if decode else [],
+    )
+
+
+def find_sample(folder: Path) -> Path | None:
+    """Return the sample submission of a folder: its CSV with "sample" in its name.
+
+    Raises:
+        DataError: there are several.
+    """
+    found = [
+        file for file in sorted(folder.glob("*.[cC][sS][vV]")) if "sample" in file.name.lower()
+    ]
+    if len(found) > 1:
+        raise DataError(f"{folder}: which is the sample submission, {found[0]} or {found[1]}?")
+    return found[0] if found else None
+
+
+def _images(folder: Path) -> dict[str, Path]:
+    try:
+        images = find_images([folder])
+    except DataError:
+        return {}
+    inner = {name: path for name, path in images.items() if name.startswith("images/")}
+    return inner or images
+
+
+def _unreadable(images: dict[str, Path], done: Callable[[int, int], None]) -> list[tuple[str, str]]:
+    def reason(path: Path) -> str | None:
+        try:
+            open_rgb(path)
+        except ImageError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor() as pool:
+        bad = []
+        for at, (name, why) in enumerate(
+            zip(images, pool.map(reason, images.values()), strict=True), 1
+        ):
+            if why:
+                bad.append((name, why))
+            done(at, len(images))
+    return bad
