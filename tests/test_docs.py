@@ -71,10 +71,34 @@ def test_the_readmes_training_examples_run(
         PRESETS["default"], size=32, epochs=1, backbone="mobilenet-0.25", weights="none"
     )
     monkeypatch.setitem(PRESETS, "default", small)
-    lines = [line for line in commands(ROOT / "README.md") if "fetch" not in line]
-    assert sum("train" in line for line in lines) == 1
+    lines = commands(ROOT / "README.md")
+    assert sum("maskspot train" in line for line in lines) == 1
     for line in lines[-3:]:
         assert cli(*shlex.split(line)[1:]).code == 0, line
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/fetching.md"])
+def test_the_examples_of_fetching_and_submitting_run(
+    page: str, cli: Cli, photos: Path, demo_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("httpx", reason="needs maskspot[fetch]")
+    from tests.service import Service
+
+    names = ("train_labels.csv", "sample_sub_v2.csv")
+    files = {name: (demo_data / name).read_bytes() for name in names}
+    archive = shutil.make_archive("images", "zip", demo_data, "images")
+    shutil.copytree(demo_data, "downloads", ignore=lambda *_: ["images", "test_labels.csv"])
+    shutil.copy(archive, "downloads")
+    shutil.copy("downloads/sample_sub_v2.csv", "sub.csv")
+    kinds = ("fetch", "submit", "leaderboard")
+    lines = [line for line in commands(ROOT / page) if line.split()[1] in kinds]
+    assert len(lines) >= 2
+    with Service(files=files | {"images.zip": Path(archive).read_bytes()}, joined=True) as service:
+        monkeypatch.setenv("MASKSPOT_ZINDI_URL", service.url)
+        monkeypatch.setenv("MASKSPOT_ZINDI_TOKEN", service.token)
+        for line in lines:
+            if "--demo" not in line:
+                assert cli(*shlex.split(line)[1:]).code == 0, line
 
 
 @pytest.mark.train

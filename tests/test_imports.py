@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "predictor": {"errors", "images", "modelfile", "models"},
     "scoring": {"images", "predictor"},
     "outputs": {"datasets", "errors", "files"},
-    "datasets": {"datasets", "errors", "images", "inputs"},
+    "datasets": {"_version", "datasets", "errors", "files", "images", "inputs"},
     "evaluation": {"evaluation"},
     "training": {
         *("_version", "datasets", "errors", "evaluation", "exporting", "files", "images"),

@@ -48,3 +48,9 @@ class DownloadError(MaskspotError):
     """Something that had to come from the network and did not."""
 
     exit_code = 4
+
+
+class ServiceError(MaskspotError):
+    """A service that cannot be reached, refuses, or answers nonsense."""
+
+    exit_code = 4

@@ -8,6 +8,17 @@ from importlib.util import find_spec
 from maskspot.errors import MissingExtraError
 
 _TRAIN = ("cv2", "efficientnet", "keras", "matplotlib", "onnx", "tensorflow", "tf2onnx")
+_FETCH = ("httpx", "platformdirs")
+
+
+def require_fetch(what: str) -> None:
+    """Check that maskspot[fetch] is installed.
+
+    Raises:
+        MissingExtraError: it is not; the text names the `pip install` to run.
+    """
+    if any(find_spec(module) is None for module in _FETCH):
+        raise MissingExtraError(what, "fetch")
 
 
 def require_train(what: str) -> None:

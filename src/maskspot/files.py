@@ -1,5 +1,6 @@
 """Files appear whole or not at all: written beside, then renamed."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -47,6 +48,12 @@ def write_text(path: Path, text: str) -> None:
     """Write a whole text file as UTF-8."""
     with replacing(path) as beside:
         beside.write_text(text, encoding="utf-8")
+
+
+def sha256(file: Path) -> str:
+    """Return a file's SHA-256, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _umask() -> int:

@@ -13,6 +13,7 @@ from maskspot.cli.console import say
 from maskspot.cli.export import export
 from maskspot.cli.fetch import fetch
 from maskspot.cli.predict import predict
+from maskspot.cli.submit import leaderboard, submit
 from maskspot.cli.train import train
 from maskspot.errors import MaskspotError
 
@@ -23,7 +24,7 @@ app = typer.Typer(
     "3 bad data or model, 4 service or network, 130 interrupted.",
     pretty_exceptions_enable=False,
 )
-for command in (predict, fetch, train, export):
+for command in (predict, fetch, train, export, submit, leaderboard):
     app.command()(command)
 
 

@@ -26,15 +26,15 @@ def progress_bar(quiet: bool, unit: str) -> Iterator["Progress | None"]:
 
     Args:
         quiet: the user wants none.
-        unit: what is counted, for the speed.
+        unit: what is counted, for the speed; a task's own field `unit` goes before it.
     """
     if quiet or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
+    from rich.filesize import decimal
     from rich.progress import (
         BarColumn,
-        MofNCompleteColumn,
         Progress,
         ProgressColumn,
         Task,
@@ -43,17 +43,32 @@ def progress_bar(quiet: bool, unit: str) -> Iterator["Progress | None"]:
     )
     from rich.text import Text
 
+    def count(task: Task, number: float) -> str:
+        if task.fields.get("unit", unit) == "bytes":
+            return decimal(int(number))
+        return f"{number:,.0f}"
+
+    class Amount(ProgressColumn):
+        """How many are done, and of how many."""
+
+        def render(self, task: Task) -> Text:
+            whole = "?" if task.total is None else count(task, task.total)
+            return Text(f"{count(task, task.completed)}/{whole}")
+
     class Speed(ProgressColumn):
         """Counted things a second."""
 
         def render(self, task: Task) -> Text:
             speed = task.fields.get("speed") or task.finished_speed or task.speed
-            return Text(f"{speed:,.0f} {unit}/s" if speed else "")
+            if not speed:
+                return Text("")
+            word = task.fields.get("unit", unit)
+            return Text(f"{count(task, speed)}{'' if word == 'bytes' else f' {word}'}/s")
 
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        Amount(),
         Speed(),
         TextColumn("eta"),
         TimeRemainingColumn(),
