@@ -1,9 +1,10 @@
 """What commands share: words on stderr, and a progress bar where a person looks."""
 
+import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -13,6 +14,15 @@ def say(*words: object) -> None:
     """Print a line on stderr (stdout is for data), whatever file names and files put into it."""
     text = " ".join(map(str, words))
     print("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text), file=sys.stderr)
+
+
+def with_parameters(
+    command: Callable[..., Any], parameters: Sequence[inspect.Parameter]
+) -> Callable[..., Any]:
+    """Make a command line's options of other parameters than a command is written with."""
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command
 
 
 def warn(text: str) -> None:

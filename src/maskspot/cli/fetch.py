@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskspot.cli.console import progress_bar, say, warn
-from maskspot.cli.service import (
-    Competition,
-    KeepToken,
-    TokenFile,
-    Url,
-    User,
-    connect,
-)
-from maskspot.datasets.competition import BASE_URL, COMPETITION
+from maskspot.cli.service import Connect, talks_to_service
 from maskspot.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,6 +19,7 @@ SHOWN = 10
 """Names of missing, extra and unreadable images that the summary lists, of each kind."""
 
 
+@talks_to_service
 def fetch(
     folder: Annotated[Path, typer.Argument(help="Folder to make, or to fill.")] = Path("data"),
     sources: Annotated[
@@ -37,12 +30,9 @@ def fetch(
         bool, typer.Option("--demo", help="Draw a small data set; no network.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the drawings.")] = 0,
-    competition: Competition = COMPETITION,
-    url: Url = BASE_URL,
-    token_file: TokenFile = None,
-    user: User = None,
-    keep_token: KeepToken = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only warnings and errors.")] = False,
+    *,
+    connect: Connect,
 ) -> int:
     """Get a competition's photos and labels, ready for training; go on where a call was stopped.
 
@@ -64,7 +54,7 @@ def fetch(
         elif folder.is_dir() and survey(folder, decode=False).complete:
             display.line(f"{folder}: nothing to download")
         else:
-            with connect(competition, url, token_file, user, keep_token) as zindi:
+            with connect() as zindi:
                 fetch_all(zindi, folder, display)
         found = survey(folder, done=display.begin("reading the images", "images"))
     return _report(found, folder, quiet)

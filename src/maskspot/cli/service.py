@@ -1,39 +1,60 @@
 """The options of the commands that talk to the data service."""
 
+import inspect
 import os
 import sys
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maskspot.cli.console import say
+from maskspot.cli.console import say, with_parameters
+from maskspot.datasets.competition import BASE_URL, COMPETITION
 from maskspot.errors import UsageError
+from maskspot.extras import require_fetch
 
 if TYPE_CHECKING:
     from maskspot.datasets.http import Token
     from maskspot.datasets.zindi import Zindi
 
-Competition = Annotated[str, typer.Option(help="Zindi's name of the competition.")]
-Url = Annotated[str, typer.Option("--url", envvar="MASKSPOT_ZINDI_URL", help="Zindi's API.")]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option(help="File that holds your token.", show_default="MASKSPOT_ZINDI_TOKEN"),
-]
-User = Annotated[str | None, typer.Option(help="Sign in as this user; asks for the password.")]
-KeepToken = Annotated[
-    bool, typer.Option("--keep-token", help="Keep the token in your configuration.")
-]
+Connect = Callable[[], "Zindi"]
+"""Gives a client that asks for credentials when they are first needed."""
 
 
-def connect(
-    competition: str, url: str, token_file: Path | None, user: str | None, keep: bool
+def talks_to_service(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of the service, in place of its last parameter, `connect`."""
+    *own, _ = inspect.signature(command).parameters.values()
+    options = list(inspect.signature(_client).parameters.values())
+
+    @wraps(command)
+    def run(**given: Any) -> Any:
+        account = {option.name: given.pop(option.name) for option in options}
+        return command(**given, connect=lambda: _client(**account))
+
+    return with_parameters(run, [*own, *options])
+
+
+def _client(
+    competition: Annotated[
+        str, typer.Option(help="Zindi's name of the competition.")
+    ] = COMPETITION,
+    url: Annotated[str, typer.Option(envvar="MASKSPOT_ZINDI_URL", help="Zindi's API.")] = BASE_URL,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="File that holds your token.", show_default="MASKSPOT_ZINDI_TOKEN"),
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(help="Sign in as this user; asks for the password.")
+    ] = None,
+    keep_token: Annotated[
+        bool, typer.Option("--keep-token", help="Keep the token in your configuration.")
+    ] = False,
 ) -> "Zindi":
-    """Return a client that asks for credentials when they are first needed."""
-    from maskspot.extras import require_fetch
-
     require_fetch("this command")
-    from maskspot.datasets.credentials import VARIABLE, find_token, keep_token
+    from maskspot.datasets.credentials import VARIABLE, find_token
+    from maskspot.datasets.credentials import keep_token as keep
     from maskspot.datasets.zindi import Zindi
 
     def token() -> "Token":
@@ -45,8 +66,8 @@ def connect(
                     "it with --token-file, or sign in with --user"
                 )
             found = _sign_in(user, url)
-        if keep:
-            say(f"token kept in {keep_token(found)}")
+        if keep_token:
+            say(f"token kept in {keep(found)}")
         return found
 
     return Zindi(competition, url, token)

@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskspot.cli.console import say, warn
-from maskspot.cli.service import (
-    Competition,
-    KeepToken,
-    TokenFile,
-    Url,
-    User,
-    connect,
-)
-from maskspot.datasets.competition import BASE_URL, COMPETITION
+from maskspot.cli.service import Connect, talks_to_service
 from maskspot.errors import ServiceError, UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +17,7 @@ if TYPE_CHECKING:
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+@talks_to_service
 def submit(
     file: Annotated[Path, typer.Argument(help="Submission to send.", metavar="SUB.CSV")],
     message: Annotated[
@@ -35,13 +28,10 @@ def submit(
         typer.Option(help="Sample submission to check it against.", show_default="that in data/"),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check it; send nothing.")] = False,
-    competition: Competition = COMPETITION,
-    url: Url = BASE_URL,
-    token_file: TokenFile = None,
-    user: User = None,
-    keep_token: KeepToken = False,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only warnings and errors.")] = False,
+    *,
+    connect: Connect,
 ) -> None:
     """Check a submission, send it, and show its score and your rank."""
     from maskspot.datasets.submission import check_submission
@@ -56,7 +46,7 @@ def submit(
     note(f"{file}: fits {sample}")
     if dry_run:
         return
-    with connect(competition, url, token_file, user, keep_token) as zindi:
+    with connect() as zindi:
         zindi.join()
         left = zindi.submissions_left()
         note(f"submissions left today: {left}")
@@ -72,17 +62,15 @@ def submit(
         print(f"public score {result.public_score!r}, public rank {rank or 'none'}")
 
 
+@talks_to_service
 def leaderboard(
     top: Annotated[int, typer.Option(min=1, max=10_000, help="Rows to show.")] = 10,
-    competition: Competition = COMPETITION,
-    url: Url = BASE_URL,
-    token_file: TokenFile = None,
-    user: User = None,
-    keep_token: KeepToken = False,
     as_json: AsJson = False,
+    *,
+    connect: Connect,
 ) -> None:
     """Show the top of the leaderboard, and your own row."""
-    with connect(competition, url, token_file, user, keep_token) as zindi:
+    with connect() as zindi:
         entries, own = zindi.leaderboard(top), zindi.own()
     if as_json:
         row: Any = asdict(own) if own else None

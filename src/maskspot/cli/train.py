@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maskspot.cli.console import progress_bar, say, warn
+from maskspot.cli.console import progress_bar, say, warn, with_parameters
 from maskspot.datasets.labels import read_folders
 from maskspot.errors import UsageError
 from maskspot.extras import require_train
@@ -54,9 +54,7 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
         )
         for spec in fields(Settings)
     ]
-    command.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
-    command.__annotations__ = {each.name: each.annotation for each in (*own, *options)}
-    return command
+    return with_parameters(command, [*own, *options])
 
 
 @_with_settings
