@@ -50,6 +50,7 @@ print(json.dumps([bfloat16, *float32]))
 """
 
 
+@pytest.mark.slow
 def test_two_devices_share_each_batch_and_learn_what_one_learns(
     demo_data: Path, tmp_path: Path
 ) -> None:

@@ -63,6 +63,7 @@ def test_the_predict_examples_run_on_the_shipped_model(cli: Cli, photos: Path) -
 
 
 @pytest.mark.train
+@pytest.mark.slow
 def test_the_readmes_training_examples_run(
     cli: Cli, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -150,6 +150,20 @@ def test_images_that_are_missing_extra_or_unreadable_are_named(
     assert "1 missing, 1 extra, 1 unreadable" in result.err
 
 
+def test_labels_in_other_columns_are_read_by_the_names_given(
+    cli: Cli, service: Service, demo_data: Path
+) -> None:
+    rows = (demo_data / "train_labels.csv").read_text().replace("\n", ",x\n")
+    csv = rows.replace("image,target,x", "photo,masked,note", 1)
+    service.files["train_labels.csv"] = csv.encode()
+    result = cli("fetch", "data")
+    assert result.code == 2
+    assert "--image-column" in result.err.splitlines()[-1]
+    result = cli("fetch", "data", "--image-column", "photo", "--target-column", "masked")
+    assert result.code == 0
+    assert "160 labelled images (80 with a mask, 80 without)" in result.err
+
+
 def test_a_competition_with_a_secret_code_says_where_to_join(cli: Cli, service: Service) -> None:
     service.secret_code = "x"
     result = cli("fetch")
@@ -221,6 +235,7 @@ def test_every_mistake_is_one_line(
     assert result.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_twenty_kills_at_random_moments_leave_nothing_behind(
     service: Service, demo_data: Path, tmp_path: Path
 ) -> None:

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.train
 SMALL = {"backbone": "mobilenet-0.25", "size": 32}
 
 
+@pytest.mark.slow
 def test_efficientnet_goes_from_scratch_to_a_model_file(
     demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,6 +30,10 @@ def fetch(
         bool, typer.Option("--demo", help="Draw a small data set; no network.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the drawings.")] = 0,
+    image_column: Annotated[
+        str | None, typer.Option(help="The labels' column of image names.")
+    ] = None,
+    target_column: Annotated[str | None, typer.Option(help="Their column of 0 and 1.")] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only warnings and errors.")] = False,
     *,
     connect: Connect,
@@ -45,18 +49,20 @@ def fetch(
         return _draw(folder, seed, quiet)
     from maskspot.datasets.fetch import fetch as fetch_all
     from maskspot.datasets.fetch import take
+    from maskspot.datasets.labels import Layout
     from maskspot.datasets.survey import survey
 
+    layout = Layout(image_column=image_column, target_column=target_column)
     with progress_bar(quiet, "") as bar:
         display = _Display(bar, quiet)
         if sources:
             take(sources, folder, display)
-        elif folder.is_dir() and survey(folder, decode=False).complete:
+        elif folder.is_dir() and survey(folder, layout, decode=False).complete:
             display.line(f"{folder}: nothing to download")
         else:
             with connect() as zindi:
                 fetch_all(zindi, folder, display)
-        found = survey(folder, done=display.begin("reading the images", "images"))
+        found = survey(folder, layout, done=display.begin("reading the images", "images"))
     return _report(found, folder, quiet)
 
 
