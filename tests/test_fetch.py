@@ -17,6 +17,7 @@ import pytest
 pytest.importorskip("httpx", reason="needs maskspot[fetch]")
 from maskspot.datasets import http, zindi
 from maskspot.datasets.labels import read_folders
+from maskspot.files import locked
 from tests import service as faults
 from tests.helpers import tiny_mobilenet
 from tests.service import Fault, Service
@@ -164,6 +165,15 @@ def test_labels_in_other_columns_are_read_by_the_names_given(
     assert "160 labelled images (80 with a mask, 80 without)" in result.err
 
 
+def test_two_calls_do_not_fill_one_folder_at_once(cli: Cli, service: Service) -> None:
+    Path("data").mkdir()
+    with locked(Path("data")):
+        result = cli("fetch", "data")
+    assert result.code == 3
+    assert result.err == "error: data: another maskspot is at work there; wait for it\n"
+    assert cli("fetch", "data").code == 0
+
+
 def test_a_competition_with_a_secret_code_says_where_to_join(cli: Cli, service: Service) -> None:
     service.secret_code = "x"
     result = cli("fetch")
@@ -290,7 +300,7 @@ def test_the_token_is_in_no_output_however_a_run_ends(
     script = (
         "import logging; logging.basicConfig(level=0)\n"
         "from maskspot.datasets import http; http._answer = lambda response: 1 / 0\n"
-        "import sys; sys.argv = ['maskspot', 'submit', 'data/sample_sub_v2.csv']\n"
+        "import sys; sys.argv = ['maskspot', '-v', 'submit', 'data/sample_sub_v2.csv']\n"
         "from maskspot.cli import main; main()"
     )
     service.faults = []

@@ -16,7 +16,7 @@ SOURCE = Path(maskspot.__file__).parent
 MAY_IMPORT = {
     "_version": set(),
     "errors": set(),
-    "files": set(),
+    "files": {"errors"},
     "extras": {"errors"},
     "images": {"errors"},
     "inputs": {"errors"},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from maskspot.datasets.archive import unpack
 from maskspot.datasets.competition import COMPETITION, SHA256
 from maskspot.errors import DataError, UsageError
-from maskspot.files import replacing, sha256
+from maskspot.files import locked, replacing, sha256
 
 if TYPE_CHECKING:
     from maskspot.datasets.zindi import Zindi
@@ -34,20 +34,22 @@ def fetch(zindi: "Zindi", folder: Path, listener: Listener) -> None:
 
     Raises:
         ServiceError: the service does not answer, or refuses.
-        DataError: an archive is damaged or hostile, or differs from images that are there.
+        DataError: an archive is damaged or hostile, or differs from images that are there, or
+            another process fills the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names = [name for name in zindi.files() if _is_archive(name) or _is_csv(name)]
-    absent = [name for name in names if not (folder / name).exists()]
-    if absent:
-        zindi.join()
-    for name in absent:
-        zindi.download(name, folder / name, listener.begin(name, "bytes"))
-    if zindi.competition == COMPETITION:
-        for name in names:
-            if name in SHA256 and sha256(folder / name) != SHA256[name]:
-                listener.warn(f"{folder / name}: not the file that was known by this name before")
-    _unpack_all([folder / name for name in names if _is_archive(name)], folder, listener)
+    with locked(folder):
+        names = [name for name in zindi.files() if _is_archive(name) or _is_csv(name)]
+        absent = [name for name in names if not (folder / name).exists()]
+        if absent:
+            zindi.join()
+        for name in absent:
+            zindi.download(name, folder / name, listener.begin(name, "bytes"))
+        if zindi.competition == COMPETITION:
+            for name in names:
+                if name in SHA256 and sha256(folder / name) != SHA256[name]:
+                    listener.warn(f"{folder / name}: not the file that was known by this name")
+        _unpack_all([folder / name for name in names if _is_archive(name)], folder, listener)
 
 
 def take(sources: Iterable[Path], folder: Path, listener: Listener) -> None:
@@ -64,16 +66,19 @@ def take(sources: Iterable[Path], folder: Path, listener: Listener) -> None:
     """
     files = [file for source in sources for file in _files_of(source)]
     folder.mkdir(parents=True, exist_ok=True)
-    for file in files:
-        target = folder / file.name
-        if not _is_csv(file.name) or (target.exists() and target.samefile(file)):
-            continue
-        if not target.exists():
-            with replacing(target) as beside:
-                shutil.copyfile(file, beside)
-        elif target.read_bytes() != file.read_bytes():
-            raise DataError(f"{target} is there and differs from {file}: move one of them away")
-    _unpack_all([file for file in files if _is_archive(file.name)], folder, listener)
+    with locked(folder):
+        for file in files:
+            if _is_csv(file.name):
+                _copy(file, folder / file.name)
+        _unpack_all([file for file in files if _is_archive(file.name)], folder, listener)
+
+
+def _copy(file: Path, target: Path) -> None:
+    if not target.exists():
+        with replacing(target) as beside:
+            shutil.copyfile(file, beside)
+    elif not target.samefile(file) and target.read_bytes() != file.read_bytes():
+        raise DataError(f"{target} is there and differs from {file}: move one of them away")
 
 
 def _files_of(source: Path) -> list[Path]:
