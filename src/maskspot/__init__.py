@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from maskspot._version import __version__
 
 if TYPE_CHECKING:
-    from maskspot.predictor import Predictor, Score
+    from maskspot.predictor import Predictor
+    from maskspot.results import Score
 
 __all__ = ["Predictor", "Score", "__version__", "load"]
 
@@ -31,9 +32,13 @@ def load(model: str | os.PathLike[str] | None = None) -> "Predictor":
 
 
 def __getattr__(name: str) -> Any:
-    """Import the predictor when it is first asked for: it brings numpy and onnxruntime."""
-    if name in ("Predictor", "Score"):
-        from maskspot import predictor
+    """Import what is asked for only then: the predictor brings numpy and onnxruntime."""
+    if name == "Predictor":
+        from maskspot.predictor import Predictor
 
-        return getattr(predictor, name)
+        return Predictor
+    if name == "Score":
+        from maskspot.results import Score
+
+        return Score
     raise AttributeError(f"module 'maskspot' has no attribute {name!r}")

@@ -4,7 +4,11 @@ Exit codes: 0 all went well, 1 some images could not be scored, 2 wrong usage,
 3 bad data or model, 4 service or network, 130 interrupted.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+Status = Literal["missing", "unreadable", "too large"]
+"""What an image that could not be scored becomes in its `Score`; `unreadable` is anything that is
+there and that we cannot decode."""
 
 
 class MaskspotError(Exception):
@@ -31,9 +35,17 @@ class DataError(MaskspotError):
 
 
 class ImageError(MaskspotError):
-    """One image that cannot be read; the text says what is wrong with it."""
+    """One image that cannot be read; the text says what is wrong with it.
+
+    Attributes:
+        status: what it becomes in its `Score`: unreadable, missing, or too large.
+    """
 
     exit_code = 1
+
+    def __init__(self, text: str, status: "Status" = "unreadable") -> None:
+        super().__init__(text)
+        self.status: Status = status
 
 
 class ModelFileError(MaskspotError):

@@ -120,6 +120,8 @@ def open_rgb(source: ImageSource, max_pixels: int = MAX_PIXELS) -> Image.Image:
         raise
     except MemoryError:
         raise ImageError("not enough memory to decode it") from None
+    except FileNotFoundError as error:
+        raise ImageError(_line(error.strerror or error), "missing") from error
     except OSError as error:
         raise ImageError(_line(error.strerror or error)) from error
     except Exception as error:
@@ -137,7 +139,7 @@ def _decode(file: BinaryIO, max_pixels: int) -> Image.Image:
     except UnidentifiedImageError:
         image = _open_heif(file)
     except Image.DecompressionBombError:
-        raise ImageError(f"more than the limit of {max_pixels:,} pixels") from None
+        raise ImageError(f"more than the limit of {max_pixels:,} pixels", "too large") from None
     with image:
         return _to_rgb(image, max_pixels)
 
@@ -161,7 +163,9 @@ def _open_heif(file: BinaryIO) -> Image.Image:
 def _to_rgb(image: Image.Image, max_pixels: int) -> Image.Image:
     width, height = image.size
     if width * height > max_pixels:
-        raise ImageError(f"{width} x {height} is more than the limit of {max_pixels:,} pixels")
+        raise ImageError(
+            f"{width} x {height} is more than the limit of {max_pixels:,} pixels", "too large"
+        )
     image.load()
     turn = _UPRIGHT.get(_orientation(image))
     if image.mode == "La":

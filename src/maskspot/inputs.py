@@ -1,10 +1,32 @@
 """What a user may point at: image files and folders of them."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from maskspot.errors import DataError
+
+if TYPE_CHECKING:
+    from maskspot.images import ImageSource
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image to score.
+
+    Attributes:
+        name: what its `Score` calls it.
+        load: gives the image, where and when it is read; it is called in a worker thread, once,
+            and raises `ImageError` or OSError where there is none.
+        path: the local file that it is read from (of an archive's member: the archive), else None.
+    """
+
+    name: str
+    load: "Callable[[], ImageSource]"
+    path: Path | None = None
+
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),

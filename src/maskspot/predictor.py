@@ -1,7 +1,6 @@
 """Pixels to probabilities, on onnxruntime."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +11,7 @@ from maskspot.errors import ImageError, ModelFileError
 from maskspot.images import MAX_PIXELS, ImageSource
 from maskspot.modelfile import INPUT, OUTPUT, ModelInfo, read_info
 from maskspot.models import find_model
-
-
-@dataclass(frozen=True)
-class Score:
-    """What became of one image.
-
-    Attributes:
-        source: where it came from.
-        probability: that it shows at least one face mask, 0 to 1; None where it could not be read.
-        error: why not, else None.
-    """
-
-    source: str
-    probability: float | None = None
-    error: str | None = None
+from maskspot.results import Score
 
 
 class Predictor:
@@ -67,7 +52,7 @@ class Predictor:
         try:
             pixels = self.info.preprocessing.read(image, self.max_pixels)
         except ImageError as error:
-            return Score(source, error=str(error))
+            return Score(source, error=str(error), status=error.status)
         return Score(source, probability=float(self.probabilities(pixels[None])[0]))
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:

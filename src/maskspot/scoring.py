@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from maskspot.images import ImageSource
-from maskspot.predictor import Predictor, Score
+from maskspot.predictor import Predictor
+from maskspot.results import Score
 
 _AHEAD = 4
 """Images in flight for each thread: enough that a slow one does not starve the others."""

@@ -1,0 +1,31 @@
+"""What scoring an image gives: a value, never an exception."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from maskspot.errors import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What became of one image.
+
+    Attributes:
+        source: where it came from: a path, an archive's member, a URL.
+        probability: that it shows at least one face mask, 0 to 1; None where it could not be read.
+        error: why not, in one line, else None.
+        status: `ok`, or the kind of error.
+        width: of the image, upright, in pixels; None where it could not be read.
+        height: likewise.
+        format: as its content has it: JPEG, PNG, WEBP...; None for pixels that are no file.
+        milliseconds: that reading it and running the network took.
+    """
+
+    source: str
+    probability: float | None = None
+    error: str | None = None
+    status: Status | Literal["ok"] = "ok"
+    width: int | None = None
+    height: int | None = None
+    format: str | None = None
+    milliseconds: float | None = None
