@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from maskspot.errors import ExportError
 from maskspot.evaluation.calibration import Calibration
+from maskspot.exporting.layout import transpose_first
 from maskspot.modelfile import INPUT, KEY, OUTPUT, ModelInfo
 
 OPSET = 17
@@ -96,7 +97,9 @@ def network_of(proto: onnx.ModelProto) -> onnx.ModelProto:
             f"the graph has {len(graph.input)} inputs and {len(graph.output)} outputs, not one each"
         )
     names = {graph.input[0].name: INPUT, graph.output[0].name: LOGIT}
-    return make_model(_prefixed(graph, "", names))
+    graph = _prefixed(graph, "", names)
+    transpose_first(graph)
+    return make_model(graph)
 
 
 def run(
