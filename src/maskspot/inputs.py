@@ -1,15 +1,32 @@
-"""What a user may point at: image files and folders of them."""
+"""What a user may point at: images, folders, patterns, archives, URLs, and lists of these."""
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from maskspot.errors import DataError
+from maskspot.errors import DataError, ImageError, UsageError
+from maskspot.folders import SUFFIXES, Found, has_pattern, own_ending, walk, walk_pattern
+from maskspot.lists import listed
 
 if TYPE_CHECKING:
     from maskspot.images import ImageSource
+
+__all__ = (
+    "SUFFIXES",
+    "Item",
+    "choose",
+    "find_images",
+    "find_items",
+    "find_names",
+    "items_from",
+    "listed",
+    "match_names",
+)
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +45,61 @@ class Item:
     path: Path | None = None
 
 
-SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),
-    *(".tif", ".tiff", ".avif", ".heic", ".heif"),
-)
-"""File endings, in lower case, by which a folder's images are told from its other files."""
+def find_items(arguments: Sequence[str]) -> Iterator[Item]:
+    """Give the images that the arguments name, one after another, in the order of the arguments.
+
+    An argument is a file, a folder, a pattern such as `photos/**/*.jpg`, a zip or tar (told by
+    its content), a URL, or `-` for an image on standard input. A folder stands for the images in
+    it and below it, told by their endings, in natural order; hidden files and folders are left
+    out, links to folders not followed, archives not opened. A file that is named itself needs no
+    ending, nor to exist: it is for the reader to say what is wrong with it. Memory does not grow
+    with the number of images, but for the directories of zips and of what lies at URLs.
+
+    The name is the path inside the folder or archive where one is all there is, and otherwise the
+    path as it was written; always with forward slashes, and without what is secret in a URL.
+
+    Raises:
+        UsageError: an argument is empty, `-` comes twice, or a package for a URL is missing.
+        DataError: an argument has no image in it, cannot be listed, or is a damaged archive.
+        DownloadError: a URL cannot be listed.
+    """
+    if arguments.count("-") > 1:
+        raise UsageError("-: standard input can be read only once")
+    for argument in arguments:
+        if argument == "-":
+            yield Item("-", sys.stdin.buffer.read)
+        elif _is_pattern(argument):
+            yield from _fitting(argument)
+        else:
+            yield from _named(argument, len(arguments) == 1)
+
+
+def items_from(paths: Iterable[str]) -> Iterator[Item]:
+    """Give the images that a list names, in its order, each named as it is written there.
+
+    Folders, archives and URLs stand for what is in them, as they do for `find_items`, which has
+    the errors too; patterns and `-` are no more than names of files.
+    """
+    for path in paths:
+        yield from _named(path, alone=False)
+
+
+def choose(names: Sequence[str], items: Iterable[Item], where: Path) -> list[Item]:
+    """Return the images that a CSV names, by its names and in its order, as `match_names` does.
+
+    Others are dropped as they come; but of a compressed tar, those that it names are in memory.
+
+    Raises:
+        DataError: some are missing, or a name fits several.
+    """
+    wanted = {name.strip() for name in names}
+    found = {}
+    for item in items:
+        path = PurePosixPath(item.name)
+        if not wanted.isdisjoint((item.name, path.name, path.stem)):
+            found[item.name] = item
+    chosen = match_names(names, {name: name for name in found}, where)
+    return [replace(found[chosen[name]], name=name) for name in names]
 
 
 def find_images(arguments: Sequence[Path]) -> dict[str, Path]:
@@ -62,7 +129,7 @@ def find_images(arguments: Sequence[Path]) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def match_names(names: Iterable[str], images: Mapping[str, Path], where: Path) -> dict[str, Path]:
+def match_names(names: Iterable[str], images: Mapping[str, _T], where: Path) -> dict[str, _T]:
     """Return the images that a CSV names, in its order.
 
     An image is named by its path inside the folder, its file name, or that without its ending;
@@ -87,25 +154,26 @@ def match_names(names: Iterable[str], images: Mapping[str, Path], where: Path) -
 
 
 def find_names(
-    names: Iterable[str], images: Mapping[str, Path], where: Path
-) -> tuple[dict[str, Path], list[str]]:
+    names: Iterable[str], images: Mapping[str, _T], where: Path
+) -> tuple[dict[str, _T], list[str]]:
     """Return the images that a CSV names, as `match_names` does, and the names of the missing.
 
     Raises:
         DataError: a name fits several.
     """
-    aliases: dict[str, set[Path]] = {}
-    for key, path in images.items():
+    aliases: dict[str, list[str]] = {}
+    for key in images:
         for alias in {PurePosixPath(key).name, PurePosixPath(key).stem}:
-            aliases.setdefault(alias, set()).add(path)
+            aliases.setdefault(alias, []).append(key)
     chosen, missing = {}, []
     for name in names:
         short = name.strip()
-        paths = [images[short]] if short in images else sorted(aliases.get(short, ()))
-        if len(paths) > 1:
-            raise DataError(f"{where}: {short} may be {paths[0]} or {paths[1]}: which one?")
-        if paths:
-            chosen[name] = paths[0]
+        keys = [short] if short in images else aliases.get(short, [])
+        if len(keys) > 1:
+            one, other, *_ = (images[key] for key in sorted(keys, key=PurePosixPath))
+            raise DataError(f"{where}: {short} may be {one} or {other}: which one?")
+        if keys:
+            chosen[name] = images[keys[0]]
         else:
             missing.append(short)
     return chosen, missing
@@ -121,3 +189,79 @@ def _walk(folder: Path) -> Iterator[Path]:
             path = Path(parent, name)
             if not name.startswith(".") and path.suffix.lower() in SUFFIXES and path.is_file():
                 yield path
+
+
+def _is_pattern(argument: str) -> bool:
+    from maskspot.remote import is_url
+
+    return has_pattern(argument) and not is_url(argument) and not os.path.lexists(argument)
+
+
+def _named(name: str, alone: bool) -> Iterator[Item]:
+    """Give what one argument that is no pattern stands for."""
+    from maskspot.containers import is_archive, members
+    from maskspot.remote import find, is_url
+
+    if not name:
+        raise UsageError("an input has no name; name an image, a folder, an archive or a URL")
+    path = Path(name)
+    if is_url(name):
+        for shown, load in find(name, alone):
+            yield Item(shown, load)
+    elif os.path.isdir(name):
+        what = f"{name}: no images in this folder ({', '.join(SUFFIXES)})"
+        yield from _some(_files(walk(name), name, "" if alone else _posix(name, "/")), what)
+    elif is_archive(name):
+        prefix = "" if alone else _posix(name, "/")
+        found = (Item(prefix + shown, load, path) for shown, load in members(name))
+        yield from _some(found, f"{name}: no images in this archive ({', '.join(SUFFIXES)})")
+    else:
+        yield _file(_posix(name), path)
+
+
+def _fitting(pattern: str) -> Iterator[Item]:
+    """Give what a pattern stands for: files by it, archives too where it says how they end."""
+    prefix, found = walk_pattern(_posix(pattern))
+    items = _files(found, prefix or os.curdir, prefix)
+    if own_ending(pattern):
+        named = (_named(item.name, alone=False) if item.path else [item] for item in items)
+        items = (item for each in named for item in each)
+    yield from _some(items, f"{pattern}: no images fit this pattern")
+
+
+def _files(found: Iterator[Found], folder: str, prefix: str) -> Iterator[Item]:
+    try:
+        for each in found:
+            path = Path(folder, each.name)
+            if each.error is None:
+                yield _file(prefix + each.name, path)
+            else:
+                yield _unlisted(prefix + each.name, each.error)
+    except OSError as error:
+        raise DataError(f"{folder}: {error.strerror}") from None
+
+
+def _file(name: str, path: Path) -> Item:
+    return Item(name, lambda: path, path)
+
+
+def _unlisted(name: str, error: OSError) -> Item:
+    def load() -> "ImageSource":
+        raise ImageError(f"a folder that cannot be listed: {error.strerror}")
+
+    return Item(name, load)
+
+
+def _some(items: Iterator[Item], otherwise: str) -> Iterator[Item]:
+    """Give what there is; if that is nothing, it is an error."""
+    count = 0
+    for count, item in enumerate(items, 1):  # noqa: B007
+        yield item
+    if not count:
+        raise DataError(otherwise)
+
+
+def _posix(name: str, end: str = "") -> str:
+    """Return a path with forward slashes, and one at its end if that is asked for."""
+    name = name.replace(os.sep, "/")
+    return name if name.endswith(end) else name + end
