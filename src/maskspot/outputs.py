@@ -1,25 +1,35 @@
-"""Where scores go: a CSV, or a submission in the sample's order."""
+"""Where scores go: a CSV, JSON Lines or Parquet file, or a submission in the sample's order."""
 
-import csv
-import io
-import shutil
+import math
 import sys
-import tempfile
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import chain, islice
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import IO, Literal, cast
 
 from maskspot.datasets.labels import is_number, read_rows
-from maskspot.errors import DataError
+from maskspot.errors import DataError, ImageError, MissingExtraError, UsageError
 from maskspot.files import replacing
+from maskspot.formats import Value, WriteRow, csv_rows, jsonl_rows, parquet_rows
+from maskspot.journal import Journal
+from maskspot.results import Score
 
 HEADER = ("image", "target")
 
-
-WriteRow = Callable[[Sequence[str]], None]
+Format = Literal["csv", "jsonl", "parquet"]
+FORMATS: tuple[Format, ...] = ("csv", "jsonl", "parquet")
+_SUFFIXES: dict[str, Format] = {
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
 
 
 @dataclass(frozen=True)
@@ -55,42 +65,216 @@ class Sample:
         return cls((header[0], header[1]), names, newline)
 
 
-def format_probability(probability: float | None) -> str:
-    """Return a probability with every digit it has, never rounded; nothing for None."""
-    return "" if probability is None else repr(probability)
+@dataclass(frozen=True)
+class OnError:
+    """What becomes of an image that could not be scored.
 
-
-@contextmanager
-def csv_output(path: Path | None, newline: str = "\n") -> Iterator[WriteRow]:
-    """Give a function that writes a row to a CSV file, or to standard output for None.
-
-    What is written appears whole when the block ends well, and else not at all.
+    Attributes:
+        kind: `blank`, a row without probability; `skip`, no row; `fail`, no output; `fill`, a row
+            with a probability that is given.
+        fill: that probability.
     """
-    if path is None:
-        with tempfile.SpooledTemporaryFile(1 << 20) as stream:
-            with _writer(stream, newline) as write:
-                yield write
-            stream.seek(0)
-            shutil.copyfileobj(stream, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
-        return
-    with replacing(path) as beside, beside.open("wb") as file, _writer(file, newline) as write:
-        yield write
+
+    kind: Literal["blank", "skip", "fail", "fill"] = "blank"
+    fill: float | None = None
+
+    @classmethod
+    def parse(cls, text: str | None, submission: bool) -> "OnError":
+        """Read what `--on-error` says; without it, a submission fails and else a row is blank.
+
+        Raises:
+            UsageError: it is none of these, or a submission would lack rows.
+        """
+        if text is None:
+            return cls("fail" if submission else "blank")
+        if text == "skip" and submission:
+            raise UsageError("--on-error skip: a submission needs every row of its --sample")
+        if text in ("blank", "skip", "fail"):
+            return cls(cast("Literal['blank', 'skip', 'fail']", text))
+        kind, _, value = text.partition("=")
+        number = float(value) if is_number(value) else math.nan
+        if kind != "fill" or not 0 <= number <= 1:
+            raise UsageError(f"--on-error: {text!r} is not blank, skip, fail, or fill=0 to fill=1")
+        return cls("fill", number)
+
+    def check(self, failed: int, total: int) -> None:
+        """Refuse to write anything where images failed and that is what was asked.
+
+        Raises:
+            ImageError: so it is.
+        """
+        if failed and self.kind == "fail":
+            raise ImageError(
+                f"nothing written: {failed} of {total} images could not be scored; "
+                "--on-error fill=0.5 gives such images a probability"
+            )
+
+
+@dataclass(frozen=True)
+class Form:
+    """What is written of a score, and how.
+
+    Attributes:
+        format: of the file.
+        details: what is known of each image, too.
+        threshold: from which probability on an image's label is 1; None for no labels.
+        sample: the submission to follow.
+        on_error: what becomes of an image that could not be scored.
+        model: its id, for the details.
+
+    Raises:
+        UsageError: a submission with more than a submission has, or a threshold that is no
+            probability.
+    """
+
+    format: Format = "csv"
+    details: bool = False
+    threshold: float | None = None
+    sample: Sample | None = None
+    on_error: OnError = OnError()
+    model: str = ""
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise UsageError(f"--threshold: {self.threshold} is no probability from 0 to 1")
+        more = {
+            f"--format {self.format}": self.format != "csv",
+            "--details": self.details,
+            "--threshold": self.threshold is not None,
+        }
+        for option, wanted in more.items():
+            if self.sample and wanted:
+                raise UsageError(f"{option}: a submission has the columns of its --sample alone")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of its columns."""
+        if self.sample:
+            return self.sample.header
+        label = () if self.threshold is None else ("label",)
+        if self.details:
+            facts = ("status", "error", "width", "height", "format", "milliseconds", "model")
+            return ("source", "probability", *label, *facts)
+        if self.format == "csv":
+            return (*HEADER, *label)
+        return ("source", "probability", *label, "status", "error")
+
+    def row(self, score: Score) -> tuple[Value, ...] | None:
+        """Return the row of a score; None where there is to be none."""
+        probability = score.probability
+        if score.error is not None:
+            if self.on_error.kind == "skip":
+                return None
+            probability = self.on_error.fill
+        cells: list[Value] = [score.source, probability]
+        if self.threshold is not None:
+            cells.append(None if probability is None else int(probability >= self.threshold))
+        if self.details or self.format != "csv":
+            cells += [score.status, score.error]
+        if self.details:
+            cells += [score.width, score.height, score.format, score.milliseconds, self.model]
+        return tuple(cells)
+
+    def rows_to(self, stream: IO[bytes]) -> AbstractContextManager[WriteRow]:
+        """Give a function that writes rows to a stream."""
+        if self.format == "parquet":
+            return parquet_rows(stream, self.columns)
+        if self.format == "jsonl":
+            return jsonl_rows(stream, self.columns)
+        return csv_rows(stream, self.columns, self.sample.newline if self.sample else "\n")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many images came out how.
+
+    Attributes:
+        scored: have a probability from the model.
+        failed: have none.
+        above: of those scored, at the threshold or above; 0 without one.
+        below: the others; 0 without a threshold.
+    """
+
+    scored: int
+    failed: int
+    above: int
+    below: int
+
+
+def format_of(path: Path | None, wanted: str | None) -> Format:
+    """Return the format to write: the one wanted, else what the file's ending says, else CSV.
+
+    Raises:
+        UsageError: there is no such format, or it is none for a terminal.
+        MissingExtraError: it needs pyarrow.
+    """
+    suffix = path.suffix.lower() if path else ""
+    found = _SUFFIXES.get(suffix, "csv") if wanted is None else wanted
+    if found not in FORMATS:
+        raise UsageError(f"--format: {found!r} is not csv, jsonl or parquet")
+    if found == "parquet":
+        if find_spec("pyarrow") is None:
+            raise MissingExtraError("parquet output", "parquet")
+        if path is None and sys.stdout.isatty():
+            raise UsageError("--format parquet: not for a terminal; name a file with --output")
+    return found
+
+
+def write_scores(scores: Iterable[Score], form: Form, path: Path | None) -> Counts:
+    """Write scores as they come: to a file, whole or not at all, or to standard output for None.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    count = Counter[str]()
+    scores = iter(scores)
+    first = list(islice(scores, 1))  # nothing is written where nothing can be scored
+    with _stream(path) as stream, form.rows_to(stream) as write:
+        for score in chain(first, scores):
+            if score.error is not None or score.probability is None:
+                count["failed"] += 1
+            else:
+                count["scored"] += 1
+                if form.threshold is not None:
+                    count["above" if score.probability >= form.threshold else "below"] += 1
+            row = form.row(score)
+            if row is not None:
+                write(row)
+            if path is None:  # a person, or a program that waits for rows
+                stream.flush()
+    return Counts(count["scored"], count["failed"], count["above"], count["below"])
+
+
+def sorted_scores(journal: Journal, top: int | None = None) -> Iterator[Score]:
+    """Yield a journal's scores, most probable first; those without probability last.
+
+    Equal ones stay in order. Memory is 24 bytes for each: rows are read again where they are.
+
+    Args:
+        journal: which has them.
+        top: how many, at most.
+    """
+    import numpy as np
+
+    keys, places = array("d"), array("q")
+    for place, score in journal.places():
+        keys.append(math.inf if score.probability is None else -score.probability)
+        places.append(place)
+    for index in np.argsort(np.asarray(keys), kind="stable")[:top]:
+        yield journal.at(places[index])
 
 
 @contextmanager
-def _writer(stream: IO[bytes], newline: str) -> Iterator[WriteRow]:
-    """Write CSV as UTF-8, whatever the terminal's encoding; file names keep their own bytes."""
-    text = io.TextIOWrapper(
-        cast("BinaryIO", stream), encoding="utf-8", errors="surrogateescape", newline=""
-    )
-    plain = csv.writer(text, lineterminator=newline)
-    quoted = csv.writer(text, lineterminator=newline, quoting=csv.QUOTE_ALL)
-
-    def write(row: Sequence[str]) -> None:
-        # The csv module leaves a carriage return bare where lines end otherwise.
-        (quoted if any("\r" in cell for cell in row) else plain).writerow(row)
-
-    yield write
-    text.flush()
-    text.detach()
+def _stream(path: Path | None) -> Iterator[IO[bytes]]:
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with replacing(path) as beside:
+        try:
+            with beside.open("wb") as file:
+                yield file
+        except OSError as error:  # a full disk: name what it was to hold
+            if error.errno is None or error.filename:
+                raise
+            raise OSError(error.errno, error.strerror, str(path)) from error

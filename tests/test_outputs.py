@@ -1,0 +1,397 @@
+"""From scores to a file: what stands in it, whatever its format."""
+
+import csv
+import io
+import json
+import math
+import os
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskspot import formats
+from maskspot.errors import DataError, ImageError, MissingExtraError, UsageError
+from maskspot.journal import Journal
+from maskspot.outputs import (
+    Counts,
+    Form,
+    OnError,
+    Sample,
+    format_of,
+    sorted_scores,
+    write_scores,
+)
+from maskspot.results import Score
+
+ODD = "=cmd|'/C calc'!A0,\"x\"\r\n\u2028😀caf\udce9.jpg"
+SCORES = [
+    Score("a.jpg", 0.1 + 0.2, None, "ok", 640, 480, "JPEG", 3.25),
+    Score("bad.jpg", None, "empty file", "unreadable", None, None, None, 0.125),
+    Score(ODD, 5e-324, None, "ok", 1, 2, "PNG", 1e-7),
+    Score("z.jpg", 1.0, None, "ok", 9, 9, None, 4.0),
+]
+SAMPLE = Sample(("ID", "label"), ("a.jpg",), "\r\n")
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[..., bytes]:
+    """Write the scores in a form and return the file's bytes."""
+
+    def write(form: Form, scores: list[Score] = SCORES) -> bytes:
+        write_scores(iter(scores), form, tmp_path / "out")
+        assert os.listdir(tmp_path) == ["out"]
+        return (tmp_path / "out").read_bytes()
+
+    return write
+
+
+def table(content: bytes) -> list[dict[str, str]]:
+    text = content.decode("utf-8", "surrogateescape")
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def test_a_plain_csv_is_image_and_target_with_every_digit(written: Callable[..., bytes]) -> None:
+    assert written(Form(), [SCORES[0], SCORES[1], Score("caf\udce9,.jpg", 5e-324)]) == (
+        b'image,target\na.jpg,0.30000000000000004\nbad.jpg,\n"caf\xe9,.jpg",5e-324\n'
+    )
+
+
+def test_names_are_written_as_they_are(written: Callable[..., bytes]) -> None:
+    assert [row["image"] for row in table(written(Form()))] == [one.source for one in SCORES]
+
+
+def test_a_threshold_adds_a_label_and_counts(written: Callable[..., bytes], tmp_path: Path) -> None:
+    form = Form(threshold=0.1 + 0.2)
+    rows = table(written(form))
+    assert list(rows[0]) == ["image", "target", "label"]
+    assert [row["label"] for row in rows] == ["1", "", "0", "1"]
+    assert write_scores(SCORES, form, tmp_path / "x") == Counts(3, 1, above=2, below=1)
+    assert write_scores(SCORES, Form(), tmp_path / "x") == Counts(3, 1, above=0, below=0)
+
+
+@pytest.mark.parametrize("threshold", [None, 0.5])
+def test_details_are_all_that_is_known(
+    written: Callable[..., bytes], threshold: float | None
+) -> None:
+    rows = table(written(Form(details=True, threshold=threshold, model="default-1a2b")))
+    expected = [_record(score, threshold) for score in SCORES]
+    assert list(rows[0]) == list(expected[0])
+    text = [{key: "" if v is None else str(v) for key, v in one.items()} for one in expected]
+    assert rows == text
+
+
+def _record(score: Score, threshold: float | None) -> dict[str, Any]:
+    """What a row with details says, in the order of its columns."""
+    facts = asdict(score)
+    record = {name: facts.pop(name) for name in ("source", "probability")}
+    if threshold is not None:
+        value = record["probability"]
+        record["label"] = None if value is None else int(value >= threshold)
+    return record | {name: facts.pop(name) for name in ("status", "error")} | facts | MODEL
+
+
+MODEL = {"model": "default-1a2b"}
+
+
+@pytest.mark.parametrize("details", [False, True])
+@pytest.mark.parametrize("threshold", [None, 0.5])
+def test_json_lines_have_the_same_values(
+    written: Callable[..., bytes], details: bool, threshold: float | None
+) -> None:
+    form = Form("jsonl", details, threshold, model="default-1a2b")
+    lines = written(form).decode("utf-8").split("\n")  # strict UTF-8
+    assert lines.pop() == ""
+    assert [json.loads(line) for line in lines] == [_shown(score, form) for score in SCORES]
+    assert [list(json.loads(line)) for line in lines] == [list(form.columns)] * 4
+    assert "😀caf\\udce9" in lines[2]
+
+
+@pytest.mark.parametrize("details", [False, True])
+@pytest.mark.parametrize("threshold", [None, 0.5])
+def test_parquet_has_the_same_values_and_says_their_types(
+    written: Callable[..., bytes],
+    details: bool,
+    threshold: float | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pa = pytest.importorskip("pyarrow", reason="needs maskspot[parquet]")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(formats, "_GROUP", 3)
+    form = Form("parquet", details, threshold, model="default-1a2b")
+    content = written(form)
+    assert content == written(form)
+    file = parquet.ParquetFile(io.BytesIO(content))
+    assert file.num_row_groups == 2
+    expected = [_shown(score, form) for score in SCORES]
+    expected[2]["source"] = ODD.replace("\udce9", "\\udce9")
+    assert file.read().to_pylist() == expected
+    types = {
+        **{"probability": pa.float64(), "label": pa.int8(), "milliseconds": pa.float64()},
+        **{"width": pa.int32(), "height": pa.int32()},
+    }
+    for field in file.schema_arrow:
+        assert field.type == types.get(field.name, pa.string())
+    empty = parquet.ParquetFile(io.BytesIO(written(form, [])))
+    assert (empty.metadata.num_rows, empty.schema_arrow) == (0, file.schema_arrow)
+
+
+def _shown(score: Score, form: Form) -> dict[str, Any]:
+    record = _record(score, form.threshold)
+    return {name: record[name] for name in form.columns}
+
+
+def test_formats_with_names_for_columns_always_say_what_was_wrong() -> None:
+    for kind in ("jsonl", "parquet"):
+        assert Form(kind).columns == ("source", "probability", "status", "error")
+        assert Form(kind, threshold=0.5).columns[:3] == ("source", "probability", "label")
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+@given(source=st.text(st.characters(exclude_categories=())))
+def test_no_name_can_break_a_row(tmp_path: Path, kind: Any, source: str) -> None:
+    write_scores([Score(source, 0.5), Score("next", 0.25)], Form(kind), tmp_path / "out")
+    content = (tmp_path / "out").read_bytes()
+    if kind == "csv":
+        first, second = (list(row.values()) for row in table(content.replace(b"\0", b"")))
+    else:
+        first, second = (list(json.loads(line).values()) for line in content.splitlines())
+    assert (first[1], second[:2]) in [("0.5", ["next", "0.25"]), (0.5, ["next", 0.25])]
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("blank", ["bad.jpg", "", ""]),
+        ("fail", ["bad.jpg", "", ""]),
+        ("skip", None),
+        ("fill=0.75", ["bad.jpg", "0.75", "1"]),
+        ("fill=0", ["bad.jpg", "0.0", "0"]),
+    ],
+)
+def test_a_bad_images_row_is_as_asked(
+    written: Callable[..., bytes], tmp_path: Path, policy: str, expected: list[str] | None
+) -> None:
+    form = Form(threshold=0.5, on_error=OnError.parse(policy, False))
+    rows = [list(row.values()) for row in table(written(form))]
+    assert [row for row in rows if row[0] == "bad.jpg"] == ([expected] if expected else [])
+    assert write_scores(SCORES, form, tmp_path / "x") == Counts(3, 1, above=1, below=2)
+
+
+def test_policies_are_checked_as_they_are_read() -> None:
+    assert OnError.parse(None, submission=False) == OnError("blank")
+    assert OnError.parse(None, submission=True) == OnError("fail")
+    assert OnError.parse("fill=1e-3", submission=True) == OnError("fill", 0.001)
+    for text in ("", "panic", "fill", "fill=", "fill=2", "fill=-1", "fill=nan", "fill=x", "skip=1"):
+        with pytest.raises(UsageError, match=rf"--on-error: {text!r} is not blank, skip, fail, or"):
+            OnError.parse(text, submission=False)
+    with pytest.raises(UsageError, match="--on-error skip: a submission needs every row"):
+        OnError.parse("skip", submission=True)
+
+
+def test_fail_is_told_before_anything_is_written() -> None:
+    OnError("fail").check(0, 6)
+    OnError("blank").check(1, 6)
+    with pytest.raises(ImageError, match="nothing written: 1 of 6 images could not be scored; --"):
+        OnError("fail").check(1, 6)
+
+
+def test_a_submission_has_the_samples_header_and_newline(written: Callable[..., bytes]) -> None:
+    content = written(Form(sample=SAMPLE), [SCORES[0], SCORES[3]])
+    assert content == b"ID,label\r\na.jpg,0.30000000000000004\r\nz.jpg,1.0\r\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "option"),
+    [
+        ({"details": True}, "--details"),
+        ({"threshold": 0.0}, "--threshold"),
+        ({"format": "jsonl"}, "--format jsonl"),
+    ],
+)
+def test_a_submission_has_nothing_else(more: dict[str, Any], option: str) -> None:
+    with pytest.raises(UsageError, match=rf"^{option}: a submission has the columns of its"):
+        Form(sample=SAMPLE, **more)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, math.nan, math.inf])
+def test_a_threshold_is_a_probability(threshold: float) -> None:
+    with pytest.raises(UsageError, match="--threshold"):
+        Form(threshold=threshold)
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted", "expected"),
+    [
+        (None, None, "csv"),
+        ("sub.csv", None, "csv"),
+        ("sub", None, "csv"),
+        ("sub.txt", None, "csv"),
+        ("sub.jsonl", None, "jsonl"),
+        ("SUB.NDJSON", None, "jsonl"),
+        ("sub.csv", "jsonl", "jsonl"),
+        (None, "jsonl", "jsonl"),
+        ("sub.jsonl", "csv", "csv"),
+    ],
+)
+def test_the_format_is_what_the_ending_says_or_what_was_asked(
+    path: str | None, wanted: str | None, expected: str
+) -> None:
+    assert format_of(Path(path) if path else None, wanted) == expected
+
+
+def test_a_format_that_cannot_be_is_told_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ("xlsx", ""):
+        with pytest.raises(UsageError, match=r"--format: '.*' is not csv, jsonl or parquet"):
+            format_of(Path("sub.csv"), text)
+    monkeypatch.setattr("maskspot.outputs.find_spec", lambda _: object())
+    assert format_of(Path("a.pq"), None) == format_of(Path("a.parquet"), None) == "parquet"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    with pytest.raises(UsageError, match="--format parquet: not for a terminal"):
+        format_of(None, "parquet")
+    monkeypatch.setattr("maskspot.outputs.find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError) as error:
+        format_of(Path("sub.parquet"), None)
+    assert str(error.value) == (
+        "parquet output needs more packages: pip install 'maskspot[parquet]'"
+    )
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_pipe_gets_the_same_bytes_as_a_file(
+    written: Callable[..., bytes], kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind == "parquet":
+        pytest.importorskip("pyarrow", reason="needs maskspot[parquet]")
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as pipe:
+        with os.fdopen(writer, "w", encoding="ascii") as stdout, monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", stdout)
+            write_scores(SCORES, Form(kind, True), None)
+        assert pipe.read() == written(Form(kind, True))
+
+
+def test_a_terminal_gets_each_row_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.BytesIO):
+        flushed = 0
+
+        def flush(self) -> None:
+            self.flushed += 1
+
+    screen = io.TextIOWrapper(Terminal())
+    monkeypatch.setattr(screen, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stdout", screen)
+    seen = []
+
+    def scores() -> Iterator[Score]:
+        for score in SCORES[:2]:
+            yield score
+            seen.append(screen.buffer.flushed)  # type: ignore[attr-defined]
+
+    write_scores(scores(), Form(), None)
+    assert seen == [1, 2]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_an_output_appears_whole_or_not_at_all(tmp_path: Path, kind: Any) -> None:
+    if kind == "parquet":
+        pytest.importorskip("pyarrow", reason="needs maskspot[parquet]")
+
+    def scores() -> Iterator[Score]:
+        yield SCORES[0]
+        raise DataError("damaged")
+
+    with pytest.raises(DataError, match="damaged"):
+        write_scores(scores(), Form(kind), tmp_path / "out")
+    assert os.listdir(tmp_path) == []
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file have more than 1000 bytes."""
+    resource = pytest.importorskip("resource", reason="POSIX limits")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_full_disk_is_told_by_the_outputs_name(tmp_path: Path, kind: Any) -> None:
+    if kind == "parquet":
+        pytest.importorskip("pyarrow.parquet", reason="needs maskspot[parquet]")
+    scores = [replace(SCORES[0], source=f"{at}.jpg") for at in range(1000)]
+    with pytest.raises(OSError, match="File too large") as error, full_disk():
+        write_scores(scores, Form(kind), tmp_path / "out")
+    assert error.value.filename == str(tmp_path / "out")
+    assert os.listdir(tmp_path) == []
+
+
+@given(
+    st.lists(st.none() | st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0, 1), max_size=30),
+    st.none() | st.integers(1, 40),
+)
+def test_sorted_is_most_probable_first_and_otherwise_in_order(
+    probabilities: list[float | None], top: int | None
+) -> None:
+    scores = [Score(f"ü{at}.jpg", value) for at, value in enumerate(probabilities)]
+    with Journal.temporary() as journal:
+        for score in scores:
+            journal.write(score)
+        found = list(sorted_scores(journal, top))
+    assert (
+        found
+        == sorted(scores, key=lambda s: math.inf if s.probability is None else -s.probability)[:top]
+    )
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_memory_does_not_grow_with_the_rows(
+    tmp_path: Path, kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "_GROUP", 100)
+    if kind == "parquet":
+        pytest.importorskip("pyarrow.parquet", reason="needs maskspot[parquet]")
+
+    def scores(count: int) -> Iterator[Score]:
+        return (Score(f"{at}.jpg", at / count, format="JPEG") for at in range(count))
+
+    write_scores(scores(1), Form(kind), tmp_path / "out")
+    tracemalloc.start()
+    try:
+        write_scores(scores(10_000), Form(kind, details=True), tmp_path / "out")
+        assert tracemalloc.get_traced_memory()[1] < 0.2e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_sorting_holds_24_bytes_a_row(tmp_path: Path) -> None:
+    rows = 10_000
+    with Journal.open(tmp_path / "out", {}, None) as journal:
+        for at in range(rows):
+            journal.write(Score(f"{at}.jpg", at / rows))
+        next(sorted_scores(journal))
+        tracemalloc.start()
+        try:
+            write_scores(sorted_scores(journal), Form(), tmp_path / "out")
+            assert tracemalloc.get_traced_memory()[1] < 32 * rows + 0.4e6
+        finally:
+            tracemalloc.stop()
+    with (tmp_path / "out").open() as file:
+        assert [next(file) for _ in range(2)] == ["image,target\n", "9999.jpg,0.9999\n"]
+
+
+def test_outputs_load_nothing_heavy() -> None:
+    code = "import sys, maskspot.outputs; print({'numpy', 'PIL', 'pyarrow'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
