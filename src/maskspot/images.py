@@ -42,6 +42,30 @@ _UPRIGHT = {
 }
 
 
+_SIDEWAYS = [turn for orientation, turn in _UPRIGHT.items() if orientation > 4]  # noqa: PLR2004
+
+
+_DRAFT = 2
+"""Times the network's input that a JPEG decoded as a draft has left at least, each way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An image that was read.
+
+    Attributes:
+        rgb: its pixels, upright, in mode RGB; fewer than width x height where they were reduced.
+        width: of the image, upright, in pixels.
+        height: likewise.
+        format: JPEG, PNG..., by its content; None for pixels that are no file.
+    """
+
+    rgb: Image.Image
+    width: int
+    height: int
+    format: str | None
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """How an image becomes the network's square input: a property of the model.
@@ -74,9 +98,19 @@ class Preprocessing:
             image = image.resize(shape, resample)
         return np.asarray(image)
 
+    def open(
+        self, source: ImageSource, max_pixels: int = MAX_PIXELS, draft: bool = False
+    ) -> Opened:
+        """Read an image, with `draft` in no more detail than twice that of the network's input.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
+        return open_image(source, max_pixels, _DRAFT * self.size if draft else 0)
+
     def read(self, source: ImageSource, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
         """Read `source` and return uint8 (size, size, 3); raises `ImageError`."""
-        return self.apply(open_rgb(source, max_pixels))
+        return self.apply(self.open(source, max_pixels).rgb)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as they stand in a model file."""
@@ -99,6 +133,21 @@ def read_image(source: ImageSource, max_pixels: int = MAX_PIXELS) -> NDArray[np.
 
 def open_rgb(source: ImageSource, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Return an image decoded, upright and in mode RGB: `read_image` without its last copy."""
+    return open_image(source, max_pixels).rgb
+
+
+def open_image(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0) -> Opened:
+    """Read an image, and say what it was.
+
+    Args:
+        source: the image.
+        max_pixels: it is refused if it has more.
+        least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, by its decoder, if width and
+            height keep this many pixels; 0 for never.
+
+    Raises:
+        ImageError: it is missing, empty, truncated, no image, or larger than `max_pixels`.
+    """
     # Asked for more than Pillow's own guard allows, we must lift that too: it is one
     # number for the process.
     if Image.MAX_IMAGE_PIXELS and max_pixels > 2 * Image.MAX_IMAGE_PIXELS:
@@ -111,11 +160,11 @@ def open_rgb(source: ImageSource, max_pixels: int = MAX_PIXELS) -> Image.Image:
         raise TypeError(f"a {type(source).__name__} is no image, path, bytes or binary file")
     try:
         if isinstance(source, Image.Image):
-            return _to_rgb(source, max_pixels)
+            return _to_rgb(source, max_pixels, least)
         if isinstance(source, str | os.PathLike):
             with Path(source).open("rb") as file:
-                return _decode(file, max_pixels)
-        return _decode(source, max_pixels)
+                return _decode(file, max_pixels, least)
+        return _decode(source, max_pixels, least)
     except ImageError:
         raise
     except MemoryError:
@@ -130,7 +179,7 @@ def open_rgb(source: ImageSource, max_pixels: int = MAX_PIXELS) -> Image.Image:
         raise ImageError(f"damaged image ({_line(error)})") from error
 
 
-def _decode(file: BinaryIO, max_pixels: int) -> Image.Image:
+def _decode(file: BinaryIO, max_pixels: int, least: int) -> Opened:
     if not file.seekable():
         file = BytesIO(file.read())
     image: Image.Image
@@ -141,7 +190,7 @@ def _decode(file: BinaryIO, max_pixels: int) -> Image.Image:
     except Image.DecompressionBombError:
         raise ImageError(f"more than the limit of {max_pixels:,} pixels", "too large") from None
     with image:
-        return _to_rgb(image, max_pixels)
+        return _to_rgb(image, max_pixels, least)
 
 
 def _open_heif(file: BinaryIO) -> Image.Image:
@@ -160,12 +209,14 @@ def _open_heif(file: BinaryIO) -> Image.Image:
     return Image.open(file, formats=("HEIF",))
 
 
-def _to_rgb(image: Image.Image, max_pixels: int) -> Image.Image:
-    width, height = image.size
+def _to_rgb(image: Image.Image, max_pixels: int, least: int) -> Opened:
+    (width, height), format = image.size, image.format
     if width * height > max_pixels:
         raise ImageError(
             f"{width} x {height} is more than the limit of {max_pixels:,} pixels", "too large"
         )
+    if least:
+        image.draft(None, (least, least))
     image.load()
     turn = _UPRIGHT.get(_orientation(image))
     if image.mode == "La":
@@ -178,7 +229,11 @@ def _to_rgb(image: Image.Image, max_pixels: int) -> Image.Image:
         rgb.paste(rgba, mask=rgba.getchannel("A"))
     else:
         rgb = image if image.mode == "RGB" else image.convert("RGB")
-    return rgb.transpose(turn) if turn is not None else rgb
+    if turn is not None:
+        rgb = rgb.transpose(turn)
+    if turn in _SIDEWAYS:
+        width, height = height, width
+    return Opened(rgb, width, height, format)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -1,61 +1,167 @@
 """Pixels to probabilities, on onnxruntime."""
 
 import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
+from typing import Any, cast, overload
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from PIL import Image
 
-from maskspot.errors import ImageError, ModelFileError
+from maskspot.devices import open_session
+from maskspot.errors import ImageError, MaskspotError, ModelFileError
 from maskspot.images import MAX_PIXELS, ImageSource
 from maskspot.modelfile import INPUT, OUTPUT, ModelInfo, read_info
-from maskspot.models import find_model
+from maskspot.models import DEFAULT, find_model
 from maskspot.results import Score
+from maskspot.threads import ordered, usable_cpus
+
+_BATCH = 32
+"""Images that go through the network at once on an accelerator."""
 
 
 class Predictor:
-    """A model, loaded and ready; safe to use from several threads at once.
+    """A model, loaded and ready; safe to use from several threads, and to send to processes.
 
-    Every image goes through the network alone and on one thread: that is the fastest way on a
-    CPU when images are spread over threads, and makes a probability depend on nothing but the
-    image and the model.
+    On the CPU every image goes through the network alone and on one thread: that is the fastest
+    way when images are spread over threads, and makes a probability depend on nothing but the
+    image and the model. Other devices take a batch at once.
+
+    Attributes:
+        info: what the model file says of itself.
+        id: the model's name and half of its file's SHA-256: same id, same file.
+        device: where it runs; never `auto`.
+        batch_size: images that a thread takes at a time.
     """
 
-    def __init__(self, model: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = DEFAULT,
+        *,
+        device: str = "cpu",
+        batch_size: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        draft: bool = False,
+    ) -> None:
         """Load a model.
 
         Args:
             model: a model file, or the name of one that ships with maskspot.
+            device: where it shall run: cpu, auto, or another name in `maskspot.devices.DEVICES`.
+            batch_size: images that a thread takes at a time; None takes one on the CPU, where the
+                network is run on each alone, and 32 elsewhere.
             max_pixels: images of more pixels than this are refused.
+            draft: let the decoder of a JPEG leave out detail that is far too fine for the
+                network: quicker for large photos, the pixels a little different.
 
         Raises:
             ModelFileError: it is missing, damaged, or not one this version understands.
+            UsageError: the device is not there.
         """
-        file = find_model(model)
-        self.max_pixels = max_pixels
-        self._session = _open_session(file)
-        self.info: ModelInfo = read_info(
-            self._session.get_modelmeta().custom_metadata_map, str(model)
-        )
+        file = find_model(model).absolute()
+        asked: dict[str, Any] = {"device": device, "batch_size": batch_size}
+        self._again = partial(Predictor, file, **asked, max_pixels=max_pixels, draft=draft)
+        self.max_pixels, self.draft = max_pixels, draft
+        content = _read(file)
+        self._session, self.device = _open(content, file, device)
+        self.batch_size = batch_size or (1 if self.device == "cpu" else _BATCH)
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.info: ModelInfo = read_info(metadata, str(model))
+        self.id = f"{self.info.name}-{sha256(content).hexdigest()[:32]}"
         _check_contract(self._session, self.info, str(model))
 
-    def predict(self, image: ImageSource, source: str | None = None) -> Score:
-        """Score one image; one that cannot be read gives a `Score` with its error.
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send what was asked for to another process, which loads the file itself."""
+        return self._again, ()
+
+    @overload
+    def predict(  # type: ignore[overload-overlap]  # a str is one image, not many
+        self, image: ImageSource, source: str | None = None
+    ) -> Score: ...
+
+    @overload
+    def predict(self, image: Iterable[ImageSource]) -> Iterator[Score]: ...
+
+    def predict(
+        self, image: ImageSource | Iterable[ImageSource], source: str | None = None
+    ) -> Score | Iterator[Score]:
+        """Score one image, or each of many; one that cannot be read gives a `Score` that says why.
 
         Args:
-            image: a path, bytes, a binary file, a Pillow image, or RGB uint8 (H, W, 3).
-            source: the `Score`'s source; a path is its own.
+            image: a path, bytes, a binary file, a Pillow image, or RGB uint8 (H, W, 3); or an
+                iterable of such, which may be endless: their scores come in their order, as soon
+                as they are there, from a thread for each CPU.
+            source: the one `Score`'s source; a path is its own.
+
+        Raises:
+            TypeError: it is none of these.
+            ModelFileError: the model fails.
         """
-        if source is None:
-            source = os.fspath(image) if isinstance(image, str | os.PathLike) else ""
+        if not _is_many(image):
+            one = cast("ImageSource", image)
+            return self.predict_batch([(_source(one) if source is None else source, one)])[0]
+        many = cast("Iterable[ImageSource]", image)
+        pairs = ((_source(each), each) for each in many)
+        return ordered(self.predict_batch, pairs, usable_cpus(), self.batch_size)
+
+    def predict_batch(
+        self, images: Sequence[tuple[str, ImageSource | Callable[[], ImageSource]]]
+    ) -> list[Score]:
+        """Score images in this thread: read them one by one, and run the network on all.
+
+        Args:
+            images: pairs of a source and an image, or a function that gives it, and raises
+                `ImageError` or OSError where it cannot.
+        """
+        scores: list[Score] = []
+        pixels: list[NDArray[np.uint8]] = []
+        for source, image in images:
+            started = time.perf_counter()
+            score = self._read(source, image, pixels)
+            scores.append(replace(score, milliseconds=1000 * (time.perf_counter() - started)))
+        started = time.perf_counter()
+        probabilities = iter(self.probabilities(pixels))
+        share = 1000 * (time.perf_counter() - started) / max(1, len(pixels))
+        return [
+            score
+            if score.error is not None
+            else replace(
+                score,
+                probability=float(next(probabilities)),
+                milliseconds=cast("float", score.milliseconds) + share,
+            )
+            for score in scores
+        ]
+
+    def _read(
+        self,
+        source: str,
+        image: ImageSource | Callable[[], ImageSource],
+        pixels: list[NDArray[np.uint8]],
+    ) -> Score:
+        """Append the network's input to `pixels`, and return a `Score` without probability."""
         try:
-            pixels = self.info.preprocessing.read(image, self.max_pixels)
+            if callable(image):
+                image = image()
+            opened = self.info.preprocessing.open(image, self.max_pixels, self.draft)
+            pixels.append(self.info.preprocessing.apply(opened.rgb))
         except ImageError as error:
             return Score(source, error=str(error), status=error.status)
-        return Score(source, probability=float(self.probabilities(pixels[None])[0]))
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            missing = isinstance(error, FileNotFoundError)
+            return Score(source, error=reason, status="missing" if missing else "unreadable")
+        return Score(source, width=opened.width, height=opened.height, format=opened.format)
 
-    def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def probabilities(
+        self, pixels: NDArray[np.uint8] | list[NDArray[np.uint8]]
+    ) -> NDArray[np.float64]:
         """Return the probabilities, float64 (N,), of images that are the network's input already.
 
         Args:
@@ -65,9 +171,12 @@ class Predictor:
             ModelFileError: the graph fails, or its output is no probability.
         """
         result = np.empty(len(pixels))
-        for at, image in enumerate(pixels):
+        step = 1 if self.device == "cpu" else self.batch_size
+        for at in range(0, len(pixels), step):
+            batch = np.stack(list(pixels[at : at + step]))
             try:
-                (result[at],) = self._session.run([OUTPUT], {INPUT: image[None]})[0].ravel()
+                found = self._session.run([OUTPUT], {INPUT: _pad(batch, step)})[0].ravel()
+                result[at : at + len(batch)] = found[: len(batch)]
             except Exception as error:  # onnxruntime's own share no base class; ValueError
                 raise ModelFileError(f"{self.info.name}: the model fails ({error})") from error
         if not ((result >= 0) & (result <= 1)).all():
@@ -75,18 +184,41 @@ class Predictor:
         return result
 
 
-def _open_session(file: Path) -> onnxruntime.InferenceSession:
+def _pad(batch: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:
+    """Fill up a batch: an accelerator prepares itself anew for each shape."""
+    missing = length - len(batch)
+    return np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else batch
+
+
+def _is_many(image: object) -> bool:
+    if isinstance(image, np.ndarray):
+        return image.ndim == 4  # noqa: PLR2004
+    if isinstance(image, str | bytes | bytearray | memoryview | os.PathLike | Image.Image):
+        return False
+    return isinstance(image, Iterable) and not hasattr(image, "read")
+
+
+def _source(image: object) -> str:
+    return os.fspath(image) if isinstance(image, str | os.PathLike) else ""
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"{file}: {error.strerror}") from None
+
+
+def _open(content: bytes, file: Path, device: str) -> tuple[onnxruntime.InferenceSession, str]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # its errors come as exceptions: one message, not two
     try:
-        return onnxruntime.InferenceSession(
-            file.read_bytes(), options, providers=["CPUExecutionProvider"]
-        )
-    except OSError as error:
-        raise ModelFileError(f"{file}: {error.strerror}") from None
+        return open_session(content, device, options)
+    except MaskspotError:
+        raise
     except Exception as error:  # onnxruntime's own exceptions share no base class of theirs
         raise ModelFileError(f"{file}: not a model file, or damaged") from error
 

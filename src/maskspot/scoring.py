@@ -1,51 +1,69 @@
-"""From inputs to scores: bounded, and in order."""
+"""From items to scores: bounded, in order, each content once if asked."""
 
-import os
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
-from maskspot.images import ImageSource
+from maskspot.errors import UsageError
+from maskspot.inputs import Item
 from maskspot.predictor import Predictor
 from maskspot.results import Score
+from maskspot.threads import ordered, usable_cpus
 
-_AHEAD = 4
-"""Images in flight for each thread: enough that a slow one does not starve the others."""
-
-
-def usable_cpus() -> int:
-    """Return how many CPUs this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+if TYPE_CHECKING:
+    from maskspot.cache import Cache
 
 
 def score(
     predictor: Predictor,
-    images: Iterable[tuple[str, ImageSource]],
+    items: Iterable[Item],
     *,
     threads: int | None = None,
+    cache: "Cache | None" = None,
+    finished: Iterable[Score] = (),
 ) -> Iterator[Score]:
-    """Yield a `Score` for each image, in their order, as soon as it is there.
+    """Yield a `Score` for each item, in their order, as soon as it is there.
 
-    Each thread decodes an image and runs the network on it (both leave Python's lock), so all
-    cores are busy with no queue between stages. Images are drawn only as they are needed:
-    memory does not grow with their number.
+    Each thread reads an image and runs the network on it (both leave Python's lock), so all
+    cores are busy with no queue between stages.
 
     Args:
         predictor: the model.
-        images: pairs of a name, which becomes the `Score`'s source, and an image; may be endless.
+        items: what to score, drawn only as it is needed: memory does not grow with their number.
         threads: how many; None takes one for each usable CPU.
+        cache: scores by content; what is in it is not scored again.
+        finished: what a stopped run left, of the first items and in their order; those that went
+            well are taken over, and only the others scored again.
+
+    Raises:
+        UsageError: what is finished is of other items.
     """
-    count = threads or usable_cpus()
-    waiting: deque[Future[Score]] = deque()
-    pool = ThreadPoolExecutor(count, thread_name_prefix="maskspot")
-    try:
-        for name, image in images:
-            waiting.append(pool.submit(predictor.predict, image, name))
-            if len(waiting) >= _AHEAD * count:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+
+    def score_items(batch: list[Item]) -> list[Score]:
+        return predictor.predict_batch([(item.name, item.load) for item in batch])
+
+    scored = cache.remember(score_items) if cache else score_items
+
+    def work(batch: list[tuple[Item, Score | None]]) -> list[Score]:
+        fresh = iter(scored([item for item, old in batch if old is None]))
+        return [old or next(fresh) for _, old in batch]
+
+    pairs = _with_finished(items, iter(finished))
+    return ordered(work, pairs, threads or usable_cpus(), predictor.batch_size)
+
+
+def _with_finished(
+    items: Iterable[Item], finished: Iterator[Score]
+) -> Iterator[tuple[Item, Score | None]]:
+    for item in items:
+        old = next(finished, None)
+        if old and old.source != item.name:
+            raise UsageError(
+                f"--resume: {item.name} is where the stopped run had {old.source}: give it the "
+                "same images, or start anew with --no-resume"
+            )
+        yield item, old if old and old.error is None else None
+    if (old := next(finished, None)) is not None:
+        raise UsageError(
+            f"--resume: {old.source}, which the stopped run had, is gone: give it the same "
+            "images, or start anew with --no-resume"
+        )

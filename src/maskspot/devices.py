@@ -1,0 +1,88 @@
+"""Where a model runs: onnxruntime's providers, by the names that people know."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import onnxruntime
+
+from maskspot.errors import UsageError
+
+
+class Device(NamedTuple):
+    """An onnxruntime provider, and the package that has it."""
+
+    provider: str
+    package: str
+
+
+DEVICES = {
+    "cpu": Device("CPUExecutionProvider", "onnxruntime"),
+    "cuda": Device("CUDAExecutionProvider", "onnxruntime-gpu"),
+    "tensorrt": Device("TensorrtExecutionProvider", "onnxruntime-gpu"),
+    "rocm": Device("MIGraphXExecutionProvider", "onnxruntime-migraphx"),
+    "directml": Device("DmlExecutionProvider", "onnxruntime-directml"),
+    "coreml": Device("CoreMLExecutionProvider", "onnxruntime"),
+    "openvino": Device("OpenVINOExecutionProvider", "onnxruntime-openvino"),
+}
+"""By name. AMD's GPUs are MIGraphX's in today's onnxruntime."""
+
+_AUTOMATIC = ("cuda", "rocm", "directml", "cpu")
+"""What `auto` tries, in this order: none that compiles for minutes, or that rounds on its own."""
+
+
+def open_session(
+    model: bytes, device: str, options: onnxruntime.SessionOptions
+) -> tuple[onnxruntime.InferenceSession, str]:
+    """Return a session on a device, and the device's name: that which `auto` found.
+
+    Args:
+        model: the ONNX file.
+        device: `auto`, or a name in `DEVICES`.
+        options: of the session.
+
+    Raises:
+        UsageError: there is no such device, it is not installed, or it does not start.
+    """
+    if device != "auto" and device not in DEVICES:
+        raise UsageError(f"device: {device!r} is not one of auto, {', '.join(DEVICES)}")
+    here = onnxruntime.get_available_providers()
+    for name in _AUTOMATIC if device == "auto" else (device,):
+        provider, package = DEVICES[name]
+        if provider in here:
+            session = onnxruntime.InferenceSession(model, options, providers=[provider])
+            # onnxruntime takes the CPU instead of a provider that does not start.
+            if session.get_providers()[0] == provider:
+                return session, name
+        if name == device:
+            raise UsageError(f"device {name}: {_absent(name, package, provider in here)}")
+    raise AssertionError("every onnxruntime has the CPU")
+
+
+def _absent(name: str, package: str, listed: bool) -> str:
+    runtimes = list(installed_runtimes())
+    if len(runtimes) > 1:
+        return two_runtimes(runtimes, package)
+    if listed:
+        return "onnxruntime knows it, but it does not start: are its driver and libraries there?"
+    others = " ".join(runtime for runtime in runtimes if runtime != package)
+    remove = f"pip uninstall {others}; " if others else ""
+    return f"this onnxruntime has it not: {remove}pip install {package}"
+
+
+def installed_runtimes() -> Iterator[str]:
+    """Yield the names of the onnxruntime packages that are installed, all in one folder."""
+    site = Path(onnxruntime.__file__).parent.parent
+    for found in sorted(site.glob("onnxruntime*.dist-info")):
+        name = found.name.split("-")[0].replace("_", "-")
+        if name in {device.package for device in DEVICES.values()}:
+            yield name
+
+
+def two_runtimes(runtimes: list[str], package: str | None = None) -> str:
+    """Say what to do about packages that overwrite each other's files."""
+    keep = package or next(name for name in runtimes if name != "onnxruntime")
+    return (
+        f"{' and '.join(runtimes)} are installed over each other: pip uninstall "
+        f"{' '.join(runtimes)}; pip install {keep}"
+    )

@@ -1,0 +1,96 @@
+"""Work spread over threads: bounded, and in order."""
+
+import math
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+_AHEAD = 4
+"""Calls in flight for each thread: enough that a slow one does not starve the others."""
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+def usable_cpus(system: Path = Path("/")) -> int:
+    """Return how many CPUs' worth of time this process may use: by affinity, and by cgroup quota.
+
+    A quota is a container's usual limit, and no CPU count shows it (Linux: control groups,
+    version 2's `cpu.max` and version 1's `cpu.cfs_quota_us`, of this group and those above it).
+
+    Args:
+        system: the root of the file system.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    quotas = [count, *(math.ceil(quota) for quota in _quotas(system))]
+    return max(1, min(quotas))
+
+
+def _quotas(system: Path) -> Iterator[float]:
+    """Yield what each control group that holds this process gives it, in CPUs."""
+    try:
+        lines = (system / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        found = re.fullmatch(r"\d+:(.*?):(/.*)", line)
+        if not found or (found[1] and "cpu" not in found[1].split(",")):
+            continue
+        root = system / "sys/fs/cgroup" / ("cpu" if found[1] else "")
+        group = root / found[2].lstrip("/")
+        while True:
+            yield from _quota(group)
+            if group in (root, group.parent):
+                break
+            group = group.parent
+
+
+def _quota(group: Path) -> Iterator[float]:
+    try:
+        if (group / "cpu.max").exists():
+            quota, period = (group / "cpu.max").read_text().split()
+        else:
+            quota = (group / "cpu.cfs_quota_us").read_text()
+            period = (group / "cpu.cfs_period_us").read_text()
+        if int(quota) > 0:
+            yield int(quota) / int(period)
+    except (OSError, ValueError):  # no such group here, or "max": no limit
+        return
+
+
+def ordered(
+    function: Callable[[list[_T]], list[_R]],
+    things: Iterable[_T],
+    threads: int,
+    batch_size: int = 1,
+) -> Iterator[_R]:
+    """Yield what `function` makes of the things, in their order, as soon as it is there.
+
+    Things are drawn only as they are needed, so memory does not grow with their number.
+
+    Args:
+        function: called in a thread with up to `batch_size` things; gives one result for each.
+        things: may be endless.
+        threads: how many.
+        batch_size: how many to a call.
+    """
+    waiting: deque[Future[list[_R]]] = deque()
+    remaining = iter(things)
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="maskspot")
+    try:
+        while batch := list(islice(remaining, batch_size)):
+            waiting.append(pool.submit(function, batch))
+            if len(waiting) >= _AHEAD * threads:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

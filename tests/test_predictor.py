@@ -1,0 +1,327 @@
+"""The Python API, where the model runs, and scores kept by content."""
+
+import io
+import pickle
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from PIL import Image
+
+import maskspot
+from maskspot import Predictor, Score, devices
+from maskspot.cache import Cache
+from maskspot.errors import DataError, ImageError, UsageError
+from maskspot.inputs import Item
+from maskspot.scoring import score
+
+
+def same(score: Score, other: Score) -> bool:
+    return (score.probability, score.width, score.height) == (
+        other.probability,
+        other.width,
+        other.height,
+    )
+
+
+def test_every_kind_of_image_gives_one_and_the_same_score(
+    predictor: Predictor, pictures: Path
+) -> None:
+    path = pictures / "a.jpg"
+    expected = predictor.predict(path)
+    assert expected.error is None
+    with Image.open(path) as image:
+        assert (expected.width, expected.height, expected.format) == (*image.size, "JPEG")
+        kinds = [str(path), path.read_bytes(), io.BytesIO(path.read_bytes()), image.copy()]
+        kinds.append(np.asarray(image))
+    assert all(same(predictor.predict(kind), expected) for kind in kinds)
+    assert expected.milliseconds is not None
+    assert expected.milliseconds > 0
+
+
+def test_many_images_give_an_iterator_of_scores_in_their_order(
+    predictor: Predictor, pictures: Path
+) -> None:
+    paths = sorted(pictures.iterdir())
+    singly = [predictor.predict(path) for path in paths]
+
+    def endless() -> Iterator[Path]:
+        while True:
+            yield from paths
+
+    many = predictor.predict(endless())
+    assert [next(many).source for _ in range(9)] == [str(p) for p in (paths + paths)[:9]]
+    many.close()  # type: ignore[attr-defined]
+    for kind in (paths, tuple(paths), iter(paths), map(Path.read_bytes, paths)):
+        scores = list(predictor.predict(kind))
+        assert [s.probability for s in scores] == [s.probability for s in singly]
+    arrays = np.stack([np.zeros((9, 9, 3), np.uint8), np.full((9, 9, 3), 9, np.uint8)])
+    assert [s.source for s in predictor.predict(arrays)] == ["", ""]
+
+
+@pytest.mark.parametrize("thing", [None, 3, 1.5, object()])
+def test_what_is_no_image_is_a_type_error(predictor: Predictor, thing: Any) -> None:
+    with pytest.raises(TypeError, match="is no image"):
+        predictor.predict(thing)
+
+
+def test_size_is_that_of_the_upright_image(predictor: Predictor, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.png", exif=exif)
+    found = predictor.predict(tmp_path / "a.png")
+    assert (found.width, found.height, found.format) == (20, 40, "PNG")
+
+
+def test_a_draft_is_close_and_keeps_the_size(tmp_path: Path, pictures: Path) -> None:
+    """Where a photo is many times larger than the network's input; else it is the same."""
+    with Image.open(pictures / "a.jpg") as image:
+        image.resize((2400, 1600), Image.Resampling.BICUBIC).save(tmp_path / "large.jpg")
+    plain, draft = Predictor(), Predictor(draft=True)
+    large, small = tmp_path / "large.jpg", pictures / "a.jpg"
+    assert same(plain.predict(small), draft.predict(small))
+    exact, rough = plain.predict(large), draft.predict(large)
+    assert (rough.width, rough.height) == (exact.width, exact.height) == (2400, 1600)
+    assert exact.probability != rough.probability
+    assert exact.probability == pytest.approx(rough.probability, abs=0.05)
+
+
+def test_threads_may_share_a_predictor(predictor: Predictor, pictures: Path) -> None:
+    paths = sorted(pictures.iterdir()) * 3
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(predictor.predict, paths))
+    assert all(same(predictor.predict(p), s) for p, s in zip(paths, together, strict=True))
+
+
+def test_a_predictor_travels_to_another_process(
+    predictor: Predictor, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = (Path(maskspot.__file__).parent / "models" / "fast.onnx").read_bytes()
+    (tmp_path / "mine.onnx").write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    mine = Predictor("mine.onnx", max_pixels=10**6)
+    monkeypatch.chdir(pictures)
+    copy = pickle.loads(pickle.dumps(mine))
+    assert (copy.id, copy.max_pixels, copy.device) == (mine.id, 10**6, "cpu")
+    path = pictures / "a.jpg"
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        assert same(pool.submit(mine.predict, path).result(), mine.predict(path))
+
+
+def test_the_id_is_of_the_files_content(tmp_path: Path) -> None:
+    models = Path(maskspot.__file__).parent / "models"
+    (tmp_path / "other.onnx").write_bytes((models / "fast.onnx").read_bytes())
+    assert Predictor("fast").id == Predictor(tmp_path / "other.onnx").id != Predictor().id
+
+
+class Elsewhere:
+    """A session as an accelerator's would be: it runs here, and says that it does not."""
+
+    ran: list[int] = []  # noqa: RUF012
+
+    def __init__(self, model: bytes, options: Any, providers: list[str]) -> None:
+        self.inner = onnxruntime_session(model, options, providers=["CPUExecutionProvider"])
+        self.providers = providers
+
+    def get_providers(self) -> list[str]:
+        return [*self.providers, "CPUExecutionProvider"]
+
+    def run(self, outputs: list[str], feed: dict[str, Any]) -> Any:
+        self.ran.append(len(next(iter(feed.values()))))
+        return self.inner.run(outputs, feed)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+onnxruntime_session = onnxruntime.InferenceSession
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Elsewhere)
+    monkeypatch.setattr(
+        onnxruntime,
+        "get_available_providers",
+        lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
+    )
+    Elsewhere.ran = []
+    return Elsewhere.ran
+
+
+def test_auto_takes_an_accelerator_and_gives_it_whole_batches(
+    elsewhere: list[int], predictor: Predictor, pictures: Path
+) -> None:
+    paths = sorted(pictures.iterdir())
+    found = Predictor(device="auto", batch_size=4)
+    assert found.device == "cuda"
+    items = [Item(path.name, lambda path=path: path) for path in [*paths, pictures / "no.jpg"]]
+    scores = list(score(found, items, threads=2))
+    assert elsewhere == [4, 4]  # six images; the second batch is filled up
+    assert scores[-1].status == "missing"
+    for path, each in zip(paths, scores, strict=False):
+        assert each.source == path.name
+        assert each.probability == pytest.approx(predictor.predict(path).probability, abs=1e-5)
+
+
+def test_auto_falls_back_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        onnxruntime,
+        "get_available_providers",
+        lambda: ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"],
+    )
+    monkeypatch.setattr(Elsewhere, "get_providers", lambda self: ["CPUExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Elsewhere)
+    assert Predictor(device="auto").device == "cpu"
+    with pytest.raises(UsageError, match="device cuda: onnxruntime knows it, but it does not sta"):
+        Predictor(device="cuda")
+
+
+@pytest.mark.parametrize("name", sorted(set(devices.DEVICES) - {"cpu", "coreml"}))
+def test_a_device_that_is_not_there_names_the_package(name: str) -> None:
+    package = devices.DEVICES[name].package
+    with pytest.raises(UsageError, match=f"^device {name}: .*pip install {package}$"):
+        Predictor(device=name)
+
+
+def test_an_unknown_device_is_refused_with_those_known() -> None:
+    with pytest.raises(UsageError, match="'gpu' is not one of auto, cpu, cuda"):
+        Predictor(device="gpu")
+
+
+def test_two_runtimes_in_one_folder_are_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("onnxruntime-1.32.0", "onnxruntime_gpu-1.32.0", "onnxruntime_tools-1.0"):
+        (tmp_path / f"{name}.dist-info").mkdir()
+    monkeypatch.setattr(onnxruntime, "__file__", str(tmp_path / "onnxruntime" / "__init__.py"))
+    assert list(devices.installed_runtimes()) == ["onnxruntime", "onnxruntime-gpu"]
+    expected = (
+        "device cuda: onnxruntime and onnxruntime-gpu are installed over each other: pip uninstall "
+        "onnxruntime onnxruntime-gpu; pip install onnxruntime-gpu"
+    )
+    with pytest.raises(UsageError, match=f"^{expected}$"):
+        Predictor(device="cuda")
+
+
+def test_predict_warns_of_two_runtimes(
+    cli: Callable[..., Any], pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "warning" not in cli("predict", pictures).err
+    monkeypatch.setattr(devices, "installed_runtimes", lambda: ["onnxruntime", "onnxruntime-gpu"])
+    assert "pip install onnxruntime-gpu" in cli("predict", pictures).err.splitlines()[0]
+
+
+@pytest.fixture
+def counted(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The sources that really go through the network."""
+    seen: list[str] = []
+    original = predictor.predict_batch
+    lock = threading.Lock()
+
+    def count(images: Any) -> list[Score]:
+        with lock:
+            seen.extend(name for name, _ in images)
+        return original(images)
+
+    monkeypatch.setattr(predictor, "predict_batch", count)
+    return seen
+
+
+def items(*paths: Path) -> list[Item]:
+    def loader(path: Path) -> Callable[[], Path]:
+        return lambda: path
+
+    return [Item(f"{at}/{path.name}", loader(path)) for at, path in enumerate(paths)]
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_equal_contents_are_scored_once_also_side_by_side_and_in_later_runs(
+    predictor: Predictor, counted: list[str], pictures: Path, tmp_path: Path, threads: int
+) -> None:
+    a, b = pictures / "a.jpg", pictures / "b.jpg"
+    todo = items(*[a] * 20, b, *[a, b] * 5, tmp_path / "missing.jpg")
+    expected = [predictor.predict(item.load(), item.name) for item in todo]
+    counted.clear()
+    for _ in range(2):
+        cache = Cache(tmp_path / "cache", predictor.id)
+        found = list(score(predictor, todo, threads=threads, cache=cache))
+        cache.close()
+        assert [s.source for s in found] == [s.source for s in expected]
+        assert all(map(same, found, expected))
+        assert [s.format for s in found] == [s.format for s in expected]
+    assert len(counted) == 2 + 2  # the two pictures, and twice what is missing
+    Cache(tmp_path / "cache", "another model").close()
+    list(score(predictor, todo[:1], cache=Cache(tmp_path / "cache", "another model")))
+    assert len(counted) == 5
+
+
+def test_a_failing_model_reaches_the_caller_through_the_cache(
+    predictor: Predictor, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(images: Any) -> list[Score]:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(predictor, "predict_batch", fail)
+    cache = Cache(tmp_path / "cache", predictor.id)
+    with pytest.raises(RuntimeError, match="no"):
+        list(score(predictor, items(*[pictures / "a.jpg"] * 9), threads=4, cache=cache))
+
+
+def test_a_file_that_is_no_cache_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "mine.txt"
+    file.write_text("something else" * 1000)
+    with pytest.raises(DataError, match=r"mine\.txt: file is not a database"):
+        Cache(file, "m")
+    assert file.read_text() == "something else" * 1000
+    other = sqlite3.connect(tmp_path / "other.db")
+    other.execute("CREATE TABLE scores (name TEXT)")
+    other.close()
+    with pytest.raises(DataError, match=r"other\.db: not a cache of maskspot"):
+        Cache(tmp_path / "other.db", "m")
+
+
+def test_an_item_that_cannot_be_loaded_is_a_score_with_its_reason(predictor: Predictor) -> None:
+    def broken() -> bytes:
+        raise ImageError("a damaged member")
+
+    def denied() -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    found = score(predictor, [Item("x", broken), Item("y", denied)])
+    assert [(s.source, s.error, s.status) for s in found] == [
+        ("x", "a damaged member", "unreadable"),
+        ("y", "Permission denied", "unreadable"),
+    ]
+
+
+def test_what_is_finished_is_taken_over_and_what_failed_is_scored_again(
+    predictor: Predictor, counted: list[str], pictures: Path
+) -> None:
+    todo = items(*sorted(pictures.iterdir()))
+    finished = [
+        Score(todo[0].name, 0.25),
+        Score(todo[1].name, error="was away"),
+        Score("2/c.jpg", 1),
+    ]
+    found = list(score(predictor, todo, finished=finished, threads=2))
+    assert found[0] is finished[0]
+    assert found[2] is finished[2]
+    assert found[1].error is None
+    assert sorted(counted) == [item.name for item in (todo[1], *todo[3:])]
+
+
+def test_finished_scores_of_other_images_are_refused(predictor: Predictor, pictures: Path) -> None:
+    todo = items(*sorted(pictures.iterdir()))
+    with pytest.raises(UsageError, match=r"--resume: 0/a\.jpg is where the stopped run had z.jpg"):
+        list(score(predictor, todo, finished=[Score("z.jpg", 0.5)]))
+    old = [Score(item.name, 0.5) for item in todo]
+    with pytest.raises(UsageError, match=r"--resume: 5/f\.jpg, which the stopped run had, is gone"):
+        list(score(predictor, todo[:5], finished=old))

@@ -1,0 +1,90 @@
+"""Work over threads, and how many there should be."""
+
+import itertools
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskspot.threads import ordered, usable_cpus
+
+
+@given(st.integers(0, 50), st.integers(1, 8), st.integers(1, 7))
+def test_results_come_in_order_whatever_the_threads_and_batches(
+    count: int, threads: int, batch_size: int
+) -> None:
+    def double(batch: list[int]) -> list[int]:
+        time.sleep(0.0001 * (sum(batch) % 3))
+        return [2 * each for each in batch]
+
+    assert list(ordered(double, range(count), threads, batch_size)) == [*range(0, 2 * count, 2)]
+
+
+def test_an_endless_source_is_drawn_only_as_far_as_needed() -> None:
+    drawn = []
+    source = (drawn.append(at) or at for at in itertools.count())
+    results = ordered(lambda batch: batch, source, 2, 3)
+    assert list(itertools.islice(results, 10)) == list(range(10))
+    results.close()
+    assert len(drawn) <= 10 + 2 * 4 * 3
+
+
+def test_a_failure_reaches_the_caller_and_stops_the_threads() -> None:
+    def fail(batch: list[int]) -> list[int]:
+        if batch == [3]:
+            raise ValueError("three")
+        return batch
+
+    results = ordered(fail, itertools.count(), 2)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="three"):
+        next(results)
+    assert not [t for t in threading.enumerate() if t.name.startswith("maskspot")]
+
+
+@pytest.mark.parametrize(
+    ("files", "cpus"),
+    [
+        ({}, 4),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}, 4),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "150000 100000\n"}, 2),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "1000 100000\n"}, 1),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "900000 100000\n"}, 4),
+        (
+            {
+                "proc/self/cgroup": "0::/a/b\n",
+                "sys/fs/cgroup/a/cpu.max": "300000 100000\n",
+                "sys/fs/cgroup/a/b/cpu.max": "max 100000\n",
+            },
+            3,
+        ),
+        (
+            {
+                "proc/self/cgroup": "5:memory:/x\n4:cpu,cpuacct:/docker/1\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "200000\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+            },
+            2,
+        ),
+        (
+            {
+                "proc/self/cgroup": "4:cpu:/\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+            },
+            4,
+        ),
+        ({"proc/self/cgroup": "nonsense", "sys/fs/cgroup/cpu.max": "100000 100000\n"}, 4),
+    ],
+)
+def test_a_containers_quota_counts_as_its_cpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], cpus: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert usable_cpus(tmp_path) == cpus
