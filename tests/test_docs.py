@@ -3,6 +3,8 @@
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -60,6 +62,16 @@ def test_the_predict_examples_run_on_the_shipped_model(cli: Cli, photos: Path) -
         words = shlex.split(line.replace("-m model.onnx", ""))
         assert cli(*words[1:]).code == 0, line
     assert len(Path("sub.csv").read_text().splitlines()) == 41
+
+
+@pytest.mark.parametrize("name", ["inputs.md", "outputs.md", "predicting.md"])
+def test_the_examples_of_predict_run(name: str, photos: Path) -> None:
+    lines = "\n".join(blocks(ROOT / "docs" / name, "sh")).splitlines()
+    assert len(lines) > 1
+    for line in lines:
+        words = line.replace("maskspot predict", f"{sys.executable} -m maskspot predict -m fast")
+        done = subprocess.run(words, shell=True, check=False, capture_output=True)
+        assert done.returncode == 0, line
 
 
 @pytest.mark.train

@@ -16,7 +16,7 @@ import maskspot
 from maskspot import Predictor
 from maskspot.errors import ModelFileError
 from maskspot.images import read_image
-from maskspot.inputs import find_images
+from maskspot.inputs import Item, find_images
 from maskspot.models import find_model
 from maskspot.scoring import score
 
@@ -57,30 +57,30 @@ def test_scores_do_not_depend_on_batch_size_threads_or_order(
     demo_data: Path, predictor: Predictor
 ) -> None:
     paths = sorted((demo_data / "images").iterdir())[:40]
-    items = [(path.name, path) for path in paths]
-    expected = {one.source: one for one in score(predictor, items, threads=1)}
-    assert len({one.probability for one in expected.values()}) > 30
+    items = [Item(path.name, lambda path=path: path) for path in paths]
+    expected = {one.source: one.probability for one in score(predictor, items, threads=1)}
+    assert len(set(expected.values())) > 30
     shuffled = random.Random(0).sample(items, len(items))
-    for threads in (2, 3, 8):
-        assert [one.source for one in score(predictor, shuffled, threads=threads)] == [
-            name for name, _ in shuffled
-        ]
-        assert {one.source: one for one in score(predictor, shuffled, threads=threads)} == expected
+    for threads, batch_size in ((2, 1), (3, 7), (8, 2)):
+        other = Predictor(batch_size=batch_size)
+        scores = list(score(other, shuffled, threads=threads))
+        assert [one.source for one in scores] == [item.name for item in shuffled]
+        assert {one.source: one.probability for one in scores} == expected
     pixels = np.stack([predictor.info.preprocessing.read(path) for path in paths])
     together = predictor.probabilities(pixels)
     assert together.dtype == np.float64
-    assert [float(p) for p in together] == [one.probability for one in expected.values()]
+    assert [float(p) for p in together] == list(expected.values())
     assert predictor.probabilities(pixels[:0]).shape == (0,)
 
 
 def test_items_are_drawn_only_as_they_are_needed(predictor: Predictor) -> None:
     drawn = 0
 
-    def endless() -> Iterator[tuple[str, bytes]]:
+    def endless() -> Iterator[Item]:
         nonlocal drawn
         while True:
             drawn += 1
-            yield str(drawn), b""
+            yield Item(str(drawn), lambda: b"")
 
     scores = score(predictor, endless(), threads=2)
     assert [next(scores).source for _ in range(5)] == ["1", "2", "3", "4", "5"]
@@ -159,7 +159,12 @@ def test_fail_writes_nothing(cli: Run, pictures: Path, tmp_path: Path) -> None:
     assert result.code == 1
     assert "nothing written: 1 of 6" in result.err
     assert cli("predict", pictures, "--on-error", "fail").out == ""
-    assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
+    assert {path.name for path in tmp_path.iterdir()} == {"pictures", ".sub.csv.journal"}
+    assert "--resume goes on" in result.err
+    words = ("-o", tmp_path / "sub.csv", "--resume", "--on-error", "fill=0.5")
+    assert cli("predict", pictures, *words).code == 1
+    assert rows((tmp_path / "sub.csv").read_text())["c.jpg"] == "0.5"
+    assert {path.name for path in tmp_path.iterdir()} == {"pictures", "sub.csv"}
 
 
 def sample(path: Path, names: list[str], header: str = "image,target", end: str = "\r\n") -> Path:
@@ -270,7 +275,7 @@ def test_a_model_that_gives_no_probabilities_is_refused(
         (["a.jpg", "-m", ""], 3, "no such model"),
         (["a.jpg", "--on-error", ""], 2, "--on-error"),
         (["x" * 300], 1, "File name too long"),
-        ([], 2, "IMAGES"),
+        ([], 2, "name images, or a list of them with --from"),
     ],
 )
 def test_every_mistake_is_one_line_with_its_exit_code(

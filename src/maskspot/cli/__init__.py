@@ -4,28 +4,44 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated, NoReturn
 
 import typer
 
 from maskspot._version import __version__
 from maskspot.cli.console import say
-from maskspot.cli.export import export
-from maskspot.cli.fetch import fetch
-from maskspot.cli.predict import predict
-from maskspot.cli.submit import leaderboard, submit
-from maskspot.cli.train import train
 from maskspot.errors import MaskspotError
 
-app = typer.Typer(
-    name="maskspot",
-    help="How likely is it that this image shows at least one face mask?",
-    epilog="Exit codes: 0 all went well, 1 some images could not be scored, 2 wrong usage, "
-    "3 bad data or model, 4 service or network, 130 interrupted.",
-    pretty_exceptions_enable=False,
-)
-for command in (predict, fetch, train, export, submit, leaderboard):
-    app.command()(command)
+COMMANDS = {
+    "predict": "predict",
+    "fetch": "fetch",
+    "train": "train",
+    "export": "export",
+    "submit": "submit",
+    "leaderboard": "submit",
+}
+"""Each command, and the module here that it is in."""
+
+
+def _app(words: Sequence[str]) -> typer.Typer:
+    """Return the command line, with no more than the command that the words name, if they do.
+
+    The modules of all commands take longer to import than a picture to score.
+    """
+    app = typer.Typer(
+        name="maskspot",
+        help="How likely is it that this image shows at least one face mask?",
+        epilog="Exit codes: 0 all went well, 1 some images could not be scored, 2 wrong usage, "
+        "3 bad data or model, 4 service or network, 130 interrupted.",
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_root)
+    for name in [word for word in words if word in COMMANDS][:1] or COMMANDS:
+        module = import_module(f"maskspot.cli.{COMMANDS[name]}")
+        app.command()(getattr(module, name))
+    return app
 
 
 def _version(wanted: bool) -> None:
@@ -34,7 +50,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
@@ -61,7 +76,8 @@ def main() -> NoReturn:
             setattr(sys, name, os.fdopen(nowhere, "w", encoding="utf-8"))
     warnings.filterwarnings("ignore", module="PIL")  # an image's oddities are its Score's matter
     try:
-        code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False) or 0
+        words = sys.argv[1:] or ["--help"]
+        code = _app(words)(args=words, standalone_mode=False) or 0
         sys.stdout.flush()
     except MaskspotError as error:
         say(f"error: {error}")

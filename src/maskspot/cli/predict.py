@@ -1,26 +1,61 @@
 """`maskspot predict`."""
 
-import math
+import json
 import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maskspot.cli.console import progress_bar, say
-from maskspot.errors import ImageError, UsageError
+from maskspot.cli.console import progress_bar, say, warn
+from maskspot.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from maskspot.cache import Cache
+    from maskspot.inputs import Item
+    from maskspot.journal import Journal
+    from maskspot.outputs import Counts, Form
+    from maskspot.results import Score
 
 
 def predict(
     images: Annotated[
-        list[Path],
+        list[str] | None,
         typer.Argument(
-            help="Images, and folders of them.", metavar="IMAGES...", show_default=False
+            help="Images, folders, patterns, zip and tar archives, URLs; - for an image's bytes "
+            "on standard input.",
+            metavar="IMAGES...",
+            show_default=False,
         ),
-    ],
+    ] = None,
+    listing: Annotated[
+        str | None,
+        typer.Option("--from", help="File that lists them, one to a line; - for standard input."),
+    ] = None,
+    column: Annotated[str | None, typer.Option(help="Its column, where it is a CSV.")] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="CSV to write.", show_default="standard output"),
+        typer.Option("-o", "--output", help="File to write.", show_default="standard output"),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(help="csv, jsonl or parquet.", show_default="by the output's ending, or csv"),
+    ] = None,
+    details: Annotated[
+        bool, typer.Option("--details", help="Write what is known of each image, too.")
+    ] = False,
+    threshold: Annotated[
+        float | None, typer.Option(help="Add a label: 1 from this probability on.")
+    ] = None,
+    sort: Annotated[bool, typer.Option("--sort", help="Most probable first.")] = False,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="Only the most probable, so many of them.")
     ] = None,
     model: Annotated[
         str | None,
@@ -40,96 +75,189 @@ def predict(
             show_default="blank; fail with --sample",
         ),
     ] = None,
+    resume: Annotated[
+        bool | None,
+        typer.Option(help="Go on with what a stopped run left, or drop it."),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="File that keeps scores by content; equal images are scored once."),
+    ] = None,
+    device: Annotated[
+        str,
+        typer.Option(help="cpu, cuda, tensorrt, rocm, directml, coreml, openvino; auto for any."),
+    ] = "auto",
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads.", show_default="one for each CPU")
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Images to a thread.", show_default="1; 32 on other devices"),
     ] = None,
     max_pixels: Annotated[
         int | None,
         typer.Option(min=1, help="Refuse larger images.", show_default="178956970"),
     ] = None,
+    draft: Annotated[
+        bool, typer.Option("--draft", help="Decode large JPEGs in less detail, and faster.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only warnings and errors.")] = False,
 ) -> int:
     """Score images: how likely does each show at least one face mask?
 
-    Writes a CSV with the columns image and target, sorted by name: the probability with all its
-    digits. An image is named by its path inside the folder, or as you wrote it where you named
-    more than one folder.
+    Writes a CSV with the columns image and target, the probability with all its digits; folders in
+    natural order, an image named by its path inside the one folder, or else as you wrote it. What
+    is finished is kept beside the output: after a stop, --resume goes on.
     """
-    policy = ("fail" if sample else "blank") if on_error is None else on_error
-    fill = _fill(policy, sample is not None)
+    from maskspot.devices import installed_runtimes, two_runtimes
     from maskspot.images import MAX_PIXELS
-    from maskspot.inputs import find_images, match_names
-    from maskspot.models import DEFAULT, find_model
-    from maskspot.outputs import HEADER, Sample, csv_output, format_probability
+    from maskspot.models import DEFAULT
+    from maskspot.outputs import Form, OnError, Sample, format_of, write_scores
     from maskspot.predictor import Predictor
     from maskspot.scoring import score
 
-    file = find_model(DEFAULT if model is None else model)
-    found = find_images(images)
-    _spare(output, [*found.values(), file, *([sample] if sample else [])])
-    form = Sample.read(sample) if sample else None
-    if form and sample:
-        found = match_names(form.names, found, sample)
-    predictor = Predictor(file, max_pixels=max_pixels or MAX_PIXELS)
-    failed = 0
-    with (
-        csv_output(output, form.newline if form else "\n") as write,
-        progress_bar(quiet, "images") as bar,
-    ):
-        task = bar.add_task("scoring", total=len(found)) if bar else None
-        write(form.header if form else HEADER)
-        for result in score(predictor, found.items(), threads=threads):
-            probability = result.probability
-            if result.error is not None:
-                failed += 1
-                say(f"{result.source}: {result.error}")
-                probability = fill
-            if result.error is None or policy != "skip":
-                write((result.source, format_probability(probability)))
-            if bar and task is not None:
-                bar.advance(task)
-        if failed and policy == "fail":
-            raise ImageError(
-                f"nothing written: {failed} of {len(found)} images could not be scored; "
-                "--on-error fill=0.5 gives such images a probability"
-            )
-    if not quiet:
-        say(
-            f"{len(found) - failed} of {len(found)} images scored by {predictor.info.name}"
-            + (f", {output}" if output else "")
+    if resume is not None and output is None:
+        raise UsageError("--resume: standard output cannot be resumed; name a file with --output")
+    _check_output(output, [sample, cache, model, listing])
+    policy = OnError.parse(on_error, sample is not None)
+    kind = format_of(output, format)
+    form = Form(kind, details, threshold, Sample.read(sample) if sample else None, policy)
+    items: Iterable[Item] = _sparing(_items(images or [], listing, column), output)
+    if form.sample and sample:
+        from maskspot.inputs import choose
+
+        items = choose(form.sample.names, items, sample)
+    predictor = Predictor(
+        DEFAULT if model is None else model,
+        device=device,
+        batch_size=batch_size,
+        max_pixels=max_pixels or MAX_PIXELS,
+        draft=draft,
+    )
+    runtimes = list(installed_runtimes())
+    if len(runtimes) > 1:
+        warn(two_runtimes(runtimes))
+    form = replace(form, model=predictor.id)
+    made_by = {"model": predictor.id, "device": predictor.device, "draft": draft}
+    # Where there is no file to go on with, and nothing to wait for, rows go out as they come.
+    whole = bool(output or sample or sort or top or policy.kind == "fail")
+    with ExitStack() as stack:
+        limit = {"max_pixels": predictor.max_pixels}
+        journal = stack.enter_context(_journal(output, made_by | limit, resume)) if whole else None
+        bar = stack.enter_context(progress_bar(quiet, "images"))
+        scores = score(
+            predictor,
+            items,
+            threads=threads,
+            cache=stack.enter_context(_cache(cache, made_by)) if cache else None,
+            finished=journal.finished() if journal else (),
         )
-    return 1 if failed else 0
+        shown = _shown(scores, bar, images or [])
+        if journal:
+            counts = _write_whole(shown, journal, form, output, sort=sort or bool(top), top=top)
+        else:
+            counts = write_scores(shown, form, None)
+    if not quiet:
+        above = f", {counts.above} at {threshold} or above" if threshold is not None else ""
+        what = f"{counts.scored} of {counts.scored + counts.failed} images scored{above}"
+        say(f"{what} by {predictor.info.name} on {predictor.device}", *([output] if output else []))
+    return 1 if counts.failed else 0
 
 
-def _fill(policy: str, submission: bool) -> float | None:
-    """Check the policy and return the probability it gives to an image that has none."""
-    if policy == "skip" and submission:
-        raise UsageError("--on-error skip: a submission needs every row of its --sample")
-    if policy in ("blank", "skip", "fail"):
-        return None
-    kind, _, value = policy.partition("=")
+def _items(images: list[str], listing: str | None, column: str | None) -> "Iterable[Item]":
+    from maskspot.inputs import find_items, items_from, listed
+
+    if images and listing:
+        raise UsageError("--from: name images or a list of them, not both")
+    if column and not listing:
+        raise UsageError("--column: of which list? name it with --from")
+    if not images and not listing:
+        raise UsageError("name images, or a list of them with --from")
+    return items_from(listed(listing, column)) if listing else find_items(images)
+
+
+def _journal(output: Path | None, made_by: Mapping[str, Any], resume: bool | None) -> Any:
+    from maskspot.journal import Journal
+
+    return Journal.open(output, made_by, resume) if output else Journal.temporary()
+
+
+@contextmanager
+def _cache(file: Path, made_by: Mapping[str, Any]) -> "Iterator[Cache]":
+    from maskspot.cache import Cache
+
+    with closing(Cache(file, json.dumps(made_by))) as cache:
+        yield cache
+
+
+def _write_whole(
+    scores: "Iterable[Score]",
+    journal: "Journal",
+    form: "Form",
+    output: Path | None,
+    sort: bool,
+    top: int | None,
+) -> "Counts":
+    """Keep each score in the journal, and write the output when all are there."""
+    from maskspot.outputs import sorted_scores, write_scores
+
     try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if kind != "fill" or not 0 <= number <= 1:
-        raise UsageError(f"--on-error: {policy!r} is not blank, skip, fail, or fill=0 to fill=1")
-    return number
+        for each in scores:
+            journal.write(each)
+        form.on_error.check(journal.failed, journal.count)
+        rows = sorted_scores(journal, top) if sort else journal.rows()
+        counts = write_scores(rows, form, output)
+    except BaseException:
+        if output and journal.count and not output.is_char_device():
+            say(f"{output}: what is finished is kept beside it; --resume goes on with it")
+        raise
+    journal.remove()
+    return counts
 
 
-def _spare(output: Path | None, inputs: list[Path]) -> None:
-    """Refuse to write over what is read."""
-    if output is None:
-        return
-    if output.is_dir():
+def _shown(
+    scores: "Iterable[Score]", bar: "Progress | None", images: list[str]
+) -> "Iterator[Score]":
+    """Pass scores on: failures are told, the others counted where a person looks."""
+    task = bar.add_task("scoring", total=None) if bar else None
+    if bar and task is not None:
+        # Counting a million files takes seconds, which scoring need not wait for.
+        total = threading.Thread(target=lambda: bar.update(task, total=_count(images)), daemon=True)
+        total.start()
+    for each in scores:
+        if each.error is not None:
+            say(f"{each.source}: {each.error}")
+        if bar and task is not None:
+            bar.advance(task)
+        yield each
+
+
+def _count(images: list[str]) -> int | None:
+    """Return how many images there are, where files and folders are all that is named."""
+    from maskspot.inputs import SUFFIXES, find_items
+
+    plain = (image.lower().endswith(SUFFIXES) or os.path.isdir(image) for image in images)
+    return sum(1 for _ in find_items(images)) if images and all(plain) else None
+
+
+def _check_output(output: Path | None, inputs: "Iterable[str | Path | None]") -> None:
+    if output and output.is_dir():
         raise UsageError(f"--output: {output} is a folder; name a file in it")
-    if not output.is_file():
-        return
-    mine = output.stat()
     for path in inputs:
-        try:
-            same = os.path.samestat(mine, path.stat())
-        except OSError:
-            continue
-        if same:
+        _spare(output, Path(path or os.devnull))
+
+
+def _sparing(items: "Iterable[Item]", output: Path | None) -> "Iterator[Item]":
+    for item in items:
+        if item.path:
+            _spare(output, item.path)
+        yield item
+
+
+def _spare(output: Path | None, path: Path) -> None:
+    """Refuse to write over what is read."""
+    try:
+        if output and output.is_file() and os.path.samefile(output, path):
             raise UsageError(f"--output: {output} is one of the inputs; name another file")
+    except OSError:  # one of them is not there
+        return

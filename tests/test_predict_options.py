@@ -1,0 +1,202 @@
+"""`maskspot predict` as a whole: inputs of all kinds, forms of output, a kill and a resume."""
+
+import csv
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maskspot import Predictor
+
+Run = Callable[..., Any]
+NAMES = [f"{letter}.jpg" for letter in "abcdef"]
+
+
+@pytest.fixture
+def expected(pictures: Path, predictor: Predictor) -> dict[str, float]:
+    scores = {name: predictor.predict(pictures / name).probability for name in NAMES}
+    return {name: each for name, each in scores.items() if each is not None}
+
+
+def table(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_details_tell_what_is_known_of_each_image(
+    cli: Run, pictures: Path, expected: dict[str, float], predictor: Predictor
+) -> None:
+    (pictures / "b.jpg").write_bytes(b"no image")
+    result = cli("predict", pictures, "--details")
+    rows = {row["source"]: row for row in table(result.out)}
+    assert (result.code, list(rows)) == (1, NAMES)
+    good, bad = rows["a.jpg"], rows["b.jpg"]
+    assert float(good["probability"]) == expected["a.jpg"]
+    assert (good["status"], good["error"], good["format"]) == ("ok", "", "JPEG")
+    assert min(int(good["width"]), int(good["height"]), float(good["milliseconds"])) > 0
+    assert {row["model"] for row in rows.values()} == {predictor.id}
+    assert (bad["probability"], bad["status"]) == ("", "unreadable")
+    assert bad["error"].startswith("not an image")
+
+
+def test_the_endings_say_the_format_and_an_option_overrules_them(
+    cli: Run, pictures: Path, tmp_path: Path, expected: dict[str, float]
+) -> None:
+    for name, more in (("out.jsonl", []), ("out.dat", ["--format", "jsonl"])):
+        assert cli("predict", pictures, "-o", tmp_path / name, *more).code == 0
+        lines = (tmp_path / name).read_text().splitlines()
+        found = {each["source"]: each["probability"] for each in map(json.loads, lines)}
+        assert found == expected
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs maskspot[parquet]")
+    assert cli("predict", pictures, "-o", tmp_path / "out.parquet", "--details").code == 0
+    rows = parquet.read_table(tmp_path / "out.parquet").to_pylist()
+    assert {row["source"]: row["probability"] for row in rows} == expected
+
+
+def test_a_threshold_adds_labels_and_says_how_many(
+    cli: Run, pictures: Path, expected: dict[str, float]
+) -> None:
+    result = cli("predict", pictures, "--threshold", "0.5")
+    labels = {row["image"]: row["label"] for row in table(result.out)}
+    assert labels == {name: str(int(p >= 0.5)) for name, p in expected.items()}
+    assert f"{sum(p >= 0.5 for p in expected.values())} at 0.5 or above" in result.err
+
+
+def test_sorting_puts_the_most_probable_first_and_top_cuts(
+    cli: Run, pictures: Path, expected: dict[str, float]
+) -> None:
+    order = sorted(expected, key=lambda name: -expected[name])
+    assert [row["image"] for row in table(cli("predict", pictures, "--sort").out)] == order
+    assert [row["image"] for row in table(cli("predict", pictures, "--top", "2").out)] == order[:2]
+
+
+def test_folders_archives_patterns_and_lists_give_the_same_scores(
+    cli: Run,
+    pictures: Path,
+    tmp_path: Path,
+    expected: dict[str, float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name in NAMES:
+            archive.write(pictures / name, name)
+    monkeypatch.chdir(pictures)
+    Path("list.txt").write_text("\n".join(NAMES))
+    for words in (["."], [tmp_path / "all.zip"], ["*.jpg"], NAMES, ["--from", "list.txt"]):
+        result = cli("predict", *words)
+        assert {row["image"]: float(row["target"]) for row in table(result.out)} == expected
+    result = cli("predict", NAMES[0], tmp_path / "all.zip")
+    assert [row["image"] for row in table(result.out)][1] == f"{tmp_path}/all.zip/a.jpg"
+
+
+def test_standard_input_holds_an_image_or_a_list(
+    cli: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[str, float]
+) -> None:
+    monkeypatch.chdir(pictures)
+    for words, content in (
+        (["-"], (pictures / "a.jpg").read_bytes()),
+        (["--from", "-"], b"a.jpg\n"),
+        (["--from", "-"], b"a.jpg\0"),
+    ):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        (row,) = table(cli("predict", *words).out)
+        assert float(row["target"]) == expected["a.jpg"]
+
+
+def test_a_cache_is_asked_before_the_network(
+    cli: Run, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("predict", pictures, "--cache", tmp_path / "scores.db")
+    first = cli(*words)
+    assert first.code == 0
+
+    def fail(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(Predictor, "probabilities", lambda self, pixels: fail() if pixels else [])
+    assert cli(*words).out == first.out
+    with pytest.raises(AssertionError):
+        cli(*words, "--draft")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["a.jpg", "--from", "list.txt"], "--from: name images or a list of them"),
+        (["a.jpg", "--column", "x"], "--column: of which list"),
+        (["a.jpg", "--resume"], "--resume: standard output cannot be resumed"),
+        (["a.jpg", "--format", "xml"], "--format: 'xml' is not csv, jsonl or parquet"),
+        (["a.jpg", "--threshold", "2"], "--threshold: 2.0 is no probability"),
+        (["a.jpg", "--top", "0"], "--top"),
+        (["a.jpg", "--device", "openvino"], "pip install onnxruntime-openvino"),
+        (["a.jpg", "--device", "gpu"], "'gpu' is not one of auto, cpu"),
+        (["--from", "none.txt"], "none.txt"),
+    ],
+)
+def test_every_mistake_is_one_line(
+    cli: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
+) -> None:
+    monkeypatch.chdir(pictures)
+    result = cli("predict", "-q", *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert words in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+def test_rows_go_out_as_they_come_where_nothing_waits_for_all(
+    pictures: Path, tmp_path: Path
+) -> None:
+    """The list does not end before its first image's row is read."""
+    command = [sys.executable, "-m", "maskspot", "predict", "-q", "--threads", "1", "--from", "-"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=pictures
+    ) as running:
+        assert running.stdin
+        assert running.stdout
+        running.stdin.write(b"a.jpg\n" * 20)
+        running.stdin.flush()
+        assert running.stdout.readline() == b"image,target\n"
+        assert running.stdout.readline().startswith(b"a.jpg,")
+        running.stdin.close()
+        assert len(running.stdout.readlines()) == 19
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="kill")
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_killed_run_goes_on_and_ends_as_if_it_never_had_been(
+    pictures: Path, tmp_path: Path, ending: str
+) -> None:
+    for at in range(600):
+        (pictures / f"{at}.jpg").hardlink_to(pictures / NAMES[at % 6])
+    (pictures / "7.jpg").unlink()
+    (pictures / "7.jpg").write_bytes(b"no image")
+    (tmp_path / "out").mkdir()
+    command = [sys.executable, "-m", "maskspot", "predict", "-q", "-m", "fast", str(pictures), "-o"]
+    whole, resumed = tmp_path / f"whole.{ending}", tmp_path / "out" / f"resumed.{ending}"
+    subprocess.run([*command, whole], check=False, stderr=subprocess.DEVNULL)
+    journal = resumed.with_name(f".resumed.{ending}.journal")
+    rng = random.Random(4)
+    sizes = []
+    for _ in range(4):
+        running = subprocess.Popen([*command, resumed, "--resume"], stderr=subprocess.DEVNULL)
+        aim = (sizes[-1] if sizes else 0) + rng.randint(500, 8000)
+        while running.poll() is None and not (journal.exists() and journal.stat().st_size > aim):
+            time.sleep(0.005)
+        running.kill()
+        running.wait()
+        assert not resumed.exists()
+        sizes.append(journal.stat().st_size)
+    assert sizes == sorted(sizes)
+    done = subprocess.run([*command, resumed, "--resume"], check=False, stderr=subprocess.DEVNULL)
+    assert done.returncode == 1
+    assert resumed.read_bytes() == whole.read_bytes()
+    assert [path.name for path in resumed.parent.iterdir()] == [resumed.name]
