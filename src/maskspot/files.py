@@ -1,8 +1,6 @@
 """Files appear whole or not at all: written beside, then renamed."""
 
-import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +49,8 @@ def replacing(path: Path) -> Iterator[Path]:
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path)) from error
         return
+    import tempfile
+
     path = Path(os.path.realpath(path))
     # Keras and onnxruntime tell formats by endings.
     suffix = path.suffix if len(os.fsencode(path.suffix)) < 16 else ""  # noqa: PLR2004
@@ -80,6 +80,8 @@ def write_text(path: Path, text: str) -> None:
 
 def sha256(file: Path) -> str:
     """Return a file's SHA-256, in hexadecimal."""
+    import hashlib
+
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

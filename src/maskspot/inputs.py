@@ -192,20 +192,27 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _is_pattern(argument: str) -> bool:
+    return has_pattern(argument) and not _is_url(argument) and not os.path.lexists(argument)
+
+
+def _is_url(argument: str) -> bool:
+    if "://" not in argument:
+        return False
     from maskspot.remote import is_url
 
-    return has_pattern(argument) and not is_url(argument) and not os.path.lexists(argument)
+    return is_url(argument)
 
 
 def _named(name: str, alone: bool) -> Iterator[Item]:
     """Give what one argument that is no pattern stands for."""
     from maskspot.containers import is_archive, members
-    from maskspot.remote import find, is_url
 
     if not name:
         raise UsageError("an input has no name; name an image, a folder, an archive or a URL")
     path = Path(name)
-    if is_url(name):
+    if _is_url(name):
+        from maskspot.remote import find
+
         for shown, load in find(name, alone):
             yield Item(shown, load)
     elif os.path.isdir(name):

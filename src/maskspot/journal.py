@@ -1,13 +1,12 @@
 """Finished scores, kept beside the output as they are made: what a kill must not take."""
 
-import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields
+from hashlib import sha256
 from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any
@@ -51,7 +50,7 @@ class Journal:
         """Return where an output's journal is: `.NAME.journal` beside the file itself."""
         output = Path(os.path.realpath(output))
         raw = os.fsencode(output.name)
-        name = output.name if len(raw) <= _LONGEST else hashlib.sha256(raw).hexdigest()
+        name = output.name if len(raw) <= _LONGEST else sha256(raw).hexdigest()
         return output.with_name(f".{name}.journal")
 
     @classmethod
@@ -106,7 +105,9 @@ class Journal:
     @contextmanager
     def temporary(cls) -> Iterator["Journal"]:
         """Give a journal without a name, which goes away with the process."""
-        with tempfile.TemporaryFile("a+b") as file:
+        from tempfile import TemporaryFile
+
+        with TemporaryFile("a+b") as file:
             journal = cls(file)
             journal._put({})
             yield journal
@@ -175,7 +176,7 @@ class Journal:
                 os.fsync(self._file.fileno())
                 self._synced = now
         except OSError as error:
-            where = self._path or tempfile.gettempdir()
+            where = self._path or "temporary file"
             raise OSError(error.errno, error.strerror, str(where)) from None
 
     def _replace(self) -> None:

@@ -12,7 +12,6 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Literal, cast
 
-from maskspot.datasets.labels import is_number, read_rows
 from maskspot.errors import DataError, ImageError, MissingExtraError, UsageError
 from maskspot.files import replacing
 from maskspot.formats import Value, WriteRow, csv_rows, jsonl_rows, parquet_rows
@@ -53,6 +52,8 @@ class Sample:
         Raises:
             DataError: it cannot be read, has not a header of two columns, or names an image twice.
         """
+        from maskspot.datasets.labels import is_number, read_rows
+
         header, rows = read_rows(file)
         if len(header) != 2 or is_number(header[1]):  # noqa: PLR2004
             raise DataError(f"{file}: its first line must be a header of two columns")
@@ -92,7 +93,10 @@ class OnError:
         if text in ("blank", "skip", "fail"):
             return cls(cast("Literal['blank', 'skip', 'fail']", text))
         kind, _, value = text.partition("=")
-        number = float(value) if is_number(value) else math.nan
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
         if kind != "fill" or not 0 <= number <= 1:
             raise UsageError(f"--on-error: {text!r} is not blank, skip, fail, or fill=0 to fill=1")
         return cls("fill", number)
