@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from maskspot.evaluation.metrics import log_loss
 from maskspot.exporting import export as exporting
 from maskspot.images import Preprocessing
 from maskspot.modelfile import ModelInfo
-from maskspot.training import loop, network
-from maskspot.training.config import resolve
+from maskspot.training import loop, network, objective
+from maskspot.training.config import PRESETS, resolve
 from maskspot.training.loop import averaged, predict
 from maskspot.training.pipeline import Examples, TrainingBatches, split
 from maskspot.training.pixels import load_pixels
@@ -137,6 +138,35 @@ def test_a_run_whose_data_have_changed_does_not_go_on(
     labels.write_text("\n".join([header, flipped, *rest]))
     with pytest.raises(DataError, match="have changed since it was started"):
         train(run, Silent())
+
+
+def test_boxes_that_have_changed_do_not_go_on(finished: Run, tmp_path: Path) -> None:
+    run = copy(finished, tmp_path / "run")
+    run.pin("boxes", b"one", b"two")
+    Run(run.folder).pin("boxes", b"one", b"two")
+    with pytest.raises(DataError, match="its boxes have changed since it was started"):
+        Run(run.folder).pin("boxes", b"one", b"three")
+
+
+def test_an_unfinished_run_of_an_older_version_does_not_go_on_with_todays_defaults(
+    finished: Run, tmp_path: Path, cli: Cli
+) -> None:
+    run = copy(finished, tmp_path / "run")
+    settings = json.loads((run.folder / "settings.json").read_text())
+    del settings["mixup"]
+    (run.folder / "settings.json").write_text(json.dumps(settings))
+    assert Run.open(run.folder).metrics() is not None  # a finished one is exported as before
+    (run.folder / "metrics.json").unlink()
+    result = cli("train", "-q", "--resume", run.folder)
+    assert result.code == 3
+    assert "started by a maskspot that knew no mixup; start a new run" in result.err
+
+
+@pytest.mark.parametrize(("clip_norm", "length"), [(0.5, 0.5), (0.0, 20.0)])
+def test_gradients_are_clipped_to_the_norm_that_is_set(clip_norm: float, length: float) -> None:
+    optimizer = objective._optimizer(replace(PRESETS["default"], clip_norm=clip_norm))
+    clipped = optimizer._clip_gradients([np.full(4, 10.0, np.float32)])
+    assert np.linalg.norm(np.asarray(clipped[0])) == pytest.approx(length)
 
 
 def test_a_finished_run_is_not_trained_again(finished: Run) -> None:

@@ -4,7 +4,8 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from maskspot._version import __version__
 from maskspot.datasets.labels import Labelled, read_rows
 from maskspot.errors import DataError, UsageError
 from maskspot.files import replacing, write_text
-from maskspot.training.config import resolve
+from maskspot.training.config import read_settings, resolve
 from maskspot.training.settings import Settings
 
 Row = dict[str, float]
@@ -62,11 +63,17 @@ class Run:
         """Open a run that exists.
 
         Raises:
-            DataError: this is no run.
+            DataError: this is no run, or an unfinished one of another version.
         """
         if not ((folder / "settings.json").is_file() and (folder / "run.json").is_file()):
             raise DataError(f"{folder}: not a training run (no settings.json and run.json in it)")
-        return cls(folder)
+        run = cls(folder)
+        later = sorted({*asdict(run.settings)} - {*read_settings(folder / "settings.json")})
+        if later and run.metrics() is None:
+            raise DataError(
+                f"{folder}: started by a maskspot that knew no {later[0]}; start a new run"
+            )
+        return run
 
     def fold(self, number: int) -> "Run":
         """Return one of the run's folds, a run of its own; made if need be."""
@@ -109,16 +116,17 @@ class Run:
         except (KeyError, TypeError):
             raise DataError(f"{self.folder / 'run.json'}: damaged (no list of data)") from None
 
-    def pin_data(self, digest: str) -> None:
-        """Note what data the run learns from, or check that they are still the same.
+    def pin(self, what: str, *contents: bytes) -> None:
+        """Note what the run learns from, or check that it is still the same.
 
         Raises:
-            DataError: images or labels have changed since the run was started.
+            DataError: it has changed since the run was started.
         """
+        digest = sha256(b"".join(contents)).hexdigest()
         values = self.read_json("run.json")
-        if values.setdefault("digest", digest) != digest:
+        if values.setdefault("digests", {}).setdefault(what, digest) != digest:
             raise DataError(
-                f"{self.folder}: its images or labels have changed since it was started: "
+                f"{self.folder}: its {what} have changed since it was started: "
                 "put them back, or start a new run"
             )
         self.write_json("run.json", values)

@@ -1,6 +1,5 @@
 """A run from its data to its metrics: one network, or one for each fold."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,7 +94,7 @@ def load(run: Run, listener: Listener) -> tuple[list[Labelled], Examples]:
     shown = Preprocessing(settings.size, settings.fit, settings.filter)
     pixels = _pixels(run, images, shown, listener)
     targets = np.array([item.target for item in images], dtype=np.float32)
-    run.pin_data(hashlib.sha256(pixels.key.encode() + targets.tobytes()).hexdigest())
+    run.pin("images or labels", pixels.key.encode(), targets.tobytes())
     skipped = []
     for at, reason in sorted(pixels.errors.items()):
         targets[at] = np.nan
@@ -112,6 +111,10 @@ def load(run: Run, listener: Listener) -> tuple[list[Labelled], Examples]:
     boxes: Sequence[Boxes | None] = [None] * len(images)
     if settings.boxes:
         boxes = read_boxes(settings.boxes, run.data, images, shown)
+        run.pin(
+            "boxes",
+            *(each.corners.tobytes() + each.masked.tobytes() if each else b"-" for each in boxes),
+        )
     return images, Examples(pixels.array, targets, source.array, boxes)
 
 
