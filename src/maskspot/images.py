@@ -1,7 +1,7 @@
 """Bytes to pixels: the one way maskspot reads an image, in training and in prediction alike."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -111,6 +111,23 @@ class Preprocessing:
     def read(self, source: ImageSource, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
         """Read `source` and return uint8 (size, size, 3); raises `ImageError`."""
         return self.apply(self.open(source, max_pixels).rgb)
+
+    def crop(self, grid: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+        """Return the part of a grid over the network's input that lies over the image.
+
+        Args:
+            grid: (h, w).
+            size: width and height of the image.
+        """
+        if self.fit != "pad":
+            return grid
+        longest = max(size)
+        columns, rows = (
+            max(1, round(cells * side / longest))
+            for cells, side in zip(grid.shape[::-1], size, strict=True)
+        )
+        top, left = (grid.shape[0] - rows) // 2, (grid.shape[1] - columns) // 2
+        return grid[top : top + rows, left : left + columns]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as they stand in a model file."""
@@ -243,20 +260,34 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
+_STRIP = 2**20  # pixels
+
+
 def _deep_grey_to_8_bit(image: Image.Image) -> Image.Image:
     """Bring 16- and 32-bit integers and floats to 0..255.
 
     16-bit data span 0..65535. Others do not say what white is, so it is the least usual value
     (1 for floats; 255; 65535) that all but holds them, or else their peak.
     """
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    peak = float(values.max(initial=0.0))
+    pixels = np.asarray(image)
+    grey = np.empty(pixels.shape, np.uint8)
+
+    def strips() -> Iterator[tuple[slice, NDArray[np.float64]]]:
+        """Give some rows at a time: of all at once, the floats would be eight times an image."""
+        step = max(1, _STRIP // pixels.shape[1])
+        for top in range(0, len(pixels), step):
+            rows = slice(top, top + step)
+            with np.errstate(invalid="ignore"):  # what is no number becomes black
+                yield rows, np.nan_to_num(pixels[rows].astype(np.float64))
+
+    peak = max((float(values.max()) for _, values in strips()), default=0.0)
     usual = {"F": (1.0, 255.0, 65535.0), "I": (255.0, 65535.0)}.get(image.mode, (65535.0,))
     white = next((value for value in usual if peak <= 1.1 * value), peak)
-    grey = np.rint(values.clip(0, white) * (255 / white)).astype(np.uint8)
     transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        grey[values == transparent] = 255
+    for rows, values in strips():
+        grey[rows] = np.rint(values.clip(0, white) * (255 / white))
+        if isinstance(transparent, int):
+            grey[rows][values == transparent] = 255
     return Image.fromarray(grey)
 
 
