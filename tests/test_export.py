@@ -231,6 +231,16 @@ def test_a_file_of_folds_averages_their_logits_and_those_of_the_mirror_image(
     assert predictor.info.passes == 4
 
 
+def test_a_converted_network_has_a_heatmap_that_adds_up_to_the_logit(
+    networks: list[onnx.ModelProto], pixels: np.ndarray
+) -> None:
+    proto = graph.compose(networks, INFO, Calibration(1.7, -0.3), flip=True)
+    found, maps = graph.open_session(proto).run(["probability", "heatmap"], {"images": pixels[:20]})
+    assert maps.shape == (20, 1, 1)
+    constants = (np.log(found) - np.log1p(-found)).ravel() - maps.sum((1, 2), np.float64)
+    assert np.ptp(constants) < 1e-4
+
+
 def test_each_network_and_each_view_counts_alike(
     networks: list[onnx.ModelProto], logits: np.ndarray, pixels: np.ndarray
 ) -> None:

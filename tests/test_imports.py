@@ -28,7 +28,10 @@ MAY_IMPORT = {
     "modelfile": {"_version", "errors", "images"},
     "models": {"errors"},
     "predictor": {"errors", "images", "modelfile", "models", "results", "threads", "devices"},
-    "scoring": {"cache", "errors", "inputs", "predictor", "results", "threads"},
+    "scoring": {
+        *("cache", "errors", "images", "inputs", "overlays", "predictor", "results", "threads"),
+    },
+    "overlays": {"files", "results"},
     "cache": {"errors", "inputs", "results"},
     "threads": set(),
     "devices": {"errors"},

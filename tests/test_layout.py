@@ -1,4 +1,4 @@
-"""The input becomes planes before it is normalised, and no number changes by it."""
+"""What is done to graphs of ours: planes first, and a heatmap; no probability changes by it."""
 
 from pathlib import Path
 
@@ -9,9 +9,11 @@ pytest.importorskip("onnx", reason="needs maskspot[train]")
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from maskspot.exporting.graph import make_model, open_session
+from maskspot.evaluation.calibration import Calibration
+from maskspot.exporting.graph import compose, make_model, open_session
 from maskspot.exporting.layout import transpose_first
-from maskspot.modelfile import INPUT
+from maskspot.images import Preprocessing
+from maskspot.modelfile import INPUT, ModelInfo
 from maskspot.models import find_model
 
 pytestmark = pytest.mark.train
@@ -77,3 +79,67 @@ def test_a_graph_of_another_kind_is_left_as_it_is(other: onnx.GraphProto) -> Non
 def test_the_shipped_models_have_it(name: str) -> None:
     nodes = onnx.load(Path(find_model(name))).graph.node
     assert next(node for node in nodes if INPUT in node.input).op_type == "Transpose"
+
+
+def small_network(seed: int, pool: str = "GlobalAveragePool") -> onnx.ModelProto:
+    """One convolution, pooled, and a dense unit: from (N, 32, 32, 3) by 5 x 8 x 8 features."""
+    rng = np.random.default_rng(seed)
+    nodes = [
+        helper.make_node("Transpose", [INPUT], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["planes"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["float", "kernel"], ["features"], strides=[4, 4]),
+        helper.make_node(pool, ["features"], ["pooled"]),
+        helper.make_node("Squeeze", ["pooled", "axes"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["product"]),
+        helper.make_node("Add", ["product", "bias"], ["logit"]),
+    ]
+    for node in nodes:
+        node.name = node.output[0]
+    constants = {
+        "kernel": rng.normal(0, 0.001, (5, 3, 4, 4)).astype(np.float32),
+        "axes": np.array([2, 3]),
+        "weights": rng.normal(0, 3, (5, 1)).astype(np.float32),
+        "bias": np.array([0.3], np.float32),
+    }
+    return make_model(
+        helper.make_graph(
+            nodes,
+            "small",
+            [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", 32, 32, 3])],
+            [helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["N", 1])],
+            [numpy_helper.from_array(value, name) for name, value in constants.items()],
+        )
+    )
+
+
+INFO = ModelInfo("small", Preprocessing(32), "none")
+PIXELS = np.random.default_rng(1).integers(0, 256, (7, 32, 32, 3), np.uint8)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_heatmap_adds_up_to_the_logit_also_of_several_networks(flip: bool, count: int) -> None:
+    networks = [small_network(seed) for seed in range(count)]
+    proto = compose(networks, INFO, Calibration(1.7, -0.3), flip)
+    found, maps = open_session(proto).run(["probability", "heatmap"], {INPUT: PIXELS})
+    assert maps.shape == (7, 8, 8)
+    constants = (np.log(found) - np.log1p(-found)).ravel() - maps.sum((1, 2), np.float64)
+    assert constants == pytest.approx(1.7 * 0.3 - 0.3, abs=1e-4)
+
+
+def test_the_heatmap_is_where_the_image_is_and_turns_with_it() -> None:
+    """What changes in one corner of the image changes the map there alone."""
+    proto = compose([small_network(0)], INFO, Calibration(), flip=False)
+    session = open_session(proto)
+    dark, light = PIXELS[:1].copy(), PIXELS[:1].copy()
+    dark[:, :4, 28:], light[:, :4, 28:] = 0, 255
+    (one,), (other,) = (session.run(["heatmap"], {INPUT: each})[0] for each in (dark, light))
+    assert np.argwhere(np.abs(one - other) > 1e-6).tolist() == [[0, 7]]
+    both = open_session(compose([small_network(0)], INFO, Calibration(), flip=True))
+    maps = both.run(["heatmap"], {INPUT: np.concatenate([PIXELS, PIXELS[:, :, ::-1]])})[0]
+    np.testing.assert_allclose(maps[7:], maps[:7, :, ::-1], atol=1e-5)
+
+
+def test_a_network_of_another_end_has_no_heatmap() -> None:
+    proto = compose([small_network(0, "GlobalMaxPool")], INFO, Calibration(), flip=True)
+    assert [output.name for output in proto.graph.output] == ["probability"]

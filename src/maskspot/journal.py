@@ -15,7 +15,7 @@ from maskspot.errors import DataError, UsageError
 from maskspot.files import locked
 from maskspot.results import Score
 
-_COLUMNS = [field.name for field in fields(Score)]
+_COLUMNS = [field.name for field in fields(Score) if field.name != "heatmap"]
 _values = attrgetter(*_COLUMNS)
 # Any text comes back as it was, lone surrogates of names that are no Unicode included.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -1,10 +1,12 @@
 """The model file: an ONNX graph that carries all that a predictor must know about it.
 
-The contract of format 1. The graph has one input, `images`: RGB uint8 (N, S, S, 3), N free; and
-an output `probability`: float64 (N, 1), the probability that the image shows at least one face
-mask. Normalisation is inside the graph. `metadata_props` has one entry, `maskspot`: the JSON form
-of `ModelInfo`. Later formats may add outputs; readers ignore names they do not know, and take
-defaults for `passes`, `calibration` and `storage`, which the first files lack.
+The contract of format 1. The graph has one input, `images`: RGB uint8 (N, S, S, 3), N free; an
+output `probability`: float64 (N, 1), the probability that the image shows at least one face mask;
+and, in most files, an output `heatmap`: float32 (N, h, w), what each cell of the image adds to the
+probability's logit, but for a constant. Normalisation is inside the graph. `metadata_props` has
+one entry, `maskspot`: the JSON form of `ModelInfo`. Later formats may add outputs; readers ignore
+names they do not know, and take defaults for `passes`, `calibration` and `storage`, which the
+first files lack.
 """
 
 import json
@@ -20,6 +22,7 @@ KEY = "maskspot"
 FORMAT = 1
 INPUT = "images"
 OUTPUT = "probability"
+HEATMAP = "heatmap"
 QUESTION = "at least one face mask is visible"
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from maskspot.devices import open_session
 from maskspot.errors import ImageError, MaskspotError, ModelFileError
 from maskspot.images import MAX_PIXELS, ImageSource
-from maskspot.modelfile import INPUT, OUTPUT, ModelInfo, read_info
+from maskspot.modelfile import HEATMAP, INPUT, OUTPUT, ModelInfo, read_info
 from maskspot.models import DEFAULT, find_model
 from maskspot.results import Score
 from maskspot.threads import ordered, usable_cpus
@@ -82,14 +82,20 @@ class Predictor:
 
     @overload
     def predict(  # type: ignore[overload-overlap]  # a str is one image, not many
-        self, image: ImageSource, source: str | None = None
+        self, image: ImageSource, source: str | None = None, *, heatmap: bool = False
     ) -> Score: ...
 
     @overload
-    def predict(self, image: Iterable[ImageSource]) -> Iterator[Score]: ...
+    def predict(
+        self, image: Iterable[ImageSource], *, heatmap: bool = False
+    ) -> Iterator[Score]: ...
 
     def predict(
-        self, image: ImageSource | Iterable[ImageSource], source: str | None = None
+        self,
+        image: ImageSource | Iterable[ImageSource],
+        source: str | None = None,
+        *,
+        heatmap: bool = False,
     ) -> Score | Iterator[Score]:
         """Score one image, or each of many; one that cannot be read gives a `Score` that says why.
 
@@ -98,26 +104,32 @@ class Predictor:
                 iterable of such, which may be endless: their scores come in their order, as soon
                 as they are there, from a thread for each CPU.
             source: the one `Score`'s source; a path is its own.
+            heatmap: show where the mask is, too.
 
         Raises:
             TypeError: it is none of these.
-            ModelFileError: the model fails.
+            ModelFileError: the model fails, or has no heatmap.
         """
         if not _is_many(image):
             one = cast("ImageSource", image)
-            return self.predict_batch([(_source(one) if source is None else source, one)])[0]
+            pair = (_source(one) if source is None else source, one)
+            return self.predict_batch([pair], heatmap)[0]
         many = cast("Iterable[ImageSource]", image)
         pairs = ((_source(each), each) for each in many)
-        return ordered(self.predict_batch, pairs, usable_cpus(), self.batch_size)
+        work = partial(self.predict_batch, heatmap=heatmap)
+        return ordered(work, pairs, usable_cpus(), self.batch_size)
 
     def predict_batch(
-        self, images: Sequence[tuple[str, ImageSource | Callable[[], ImageSource]]]
+        self,
+        images: Sequence[tuple[str, ImageSource | Callable[[], ImageSource]]],
+        heatmap: bool = False,
     ) -> list[Score]:
         """Score images in this thread: read them one by one, and run the network on all.
 
         Args:
             images: pairs of a source and an image, or a function that gives it, and raises
                 `ImageError` or OSError where it cannot.
+            heatmap: show where the masks are, too.
         """
         scores: list[Score] = []
         pixels: list[NDArray[np.uint8]] = []
@@ -126,18 +138,27 @@ class Predictor:
             score = self._read(source, image, pixels)
             scores.append(replace(score, milliseconds=1000 * (time.perf_counter() - started)))
         started = time.perf_counter()
-        probabilities = iter(self.probabilities(pixels))
+        answers = zip(*self._run(pixels, heatmap), strict=True)
         share = 1000 * (time.perf_counter() - started) / max(1, len(pixels))
         return [
-            score
-            if score.error is not None
-            else replace(
-                score,
-                probability=float(next(probabilities)),
-                milliseconds=cast("float", score.milliseconds) + share,
-            )
+            score if score.error is not None else self._complete(score, share, *next(answers))
             for score in scores
         ]
+
+    def _complete(
+        self,
+        score: Score,
+        milliseconds: float,
+        probability: np.float64,
+        heatmap: NDArray[np.float32] | None,
+    ) -> Score:
+        size = cast("int", score.width), cast("int", score.height)
+        return replace(
+            score,
+            probability=float(probability),
+            milliseconds=cast("float", score.milliseconds) + milliseconds,
+            heatmap=None if heatmap is None else self.info.preprocessing.crop(heatmap, size),
+        )
 
     def _read(
         self,
@@ -170,18 +191,31 @@ class Predictor:
         Raises:
             ModelFileError: the graph fails, or its output is no probability.
         """
+        return self._run(pixels)[0]
+
+    def _run(
+        self, pixels: NDArray[np.uint8] | list[NDArray[np.uint8]], heatmap: bool = False
+    ) -> tuple[NDArray[np.float64], list[NDArray[np.float32] | None]]:
+        """Return probabilities and, where asked for, heatmaps."""
         result = np.empty(len(pixels))
+        maps: list[NDArray[np.float32] | None] = [None] * len(pixels)
+        outputs = [OUTPUT, HEATMAP] if heatmap else [OUTPUT]
+        if heatmap and HEATMAP not in (each.name for each in self._session.get_outputs()):
+            raise ModelFileError(f"{self.info.name}: has no heatmap; export its run again")
         step = 1 if self.device == "cpu" else self.batch_size
         for at in range(0, len(pixels), step):
             batch = np.stack(list(pixels[at : at + step]))
+            these = slice(at, at + len(batch))
             try:
-                found = self._session.run([OUTPUT], {INPUT: _pad(batch, step)})[0].ravel()
-                result[at : at + len(batch)] = found[: len(batch)]
+                found, *more = self._session.run(outputs, {INPUT: _pad(batch, step)})
+                result[these] = found.ravel()[: len(batch)]
             except Exception as error:  # onnxruntime's own share no base class; ValueError
                 raise ModelFileError(f"{self.info.name}: the model fails ({error})") from error
+            if more:
+                maps[these] = more[0][: len(batch)]
         if not ((result >= 0) & (result <= 1)).all():
             raise ModelFileError(f"{self.info.name}: the model gives numbers outside 0 to 1")
-        return result
+        return result, maps
 
 
 def _pad(batch: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:

@@ -1,9 +1,13 @@
 """What scoring an image gives: a value, never an exception."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 from maskspot.errors import Status
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,8 @@ class Score:
         height: likewise.
         format: as its content has it: JPEG, PNG, WEBP...; None for pixels that are no file.
         milliseconds: that reading it and running the network took.
+        heatmap: where asked for, float32 (h, w) over the image's area: what each part of it adds
+            to the probability's logit; all add up to it, but for the model's constant.
     """
 
     source: str
@@ -29,3 +35,4 @@ class Score:
     height: int | None = None
     format: str | None = None
     milliseconds: float | None = None
+    heatmap: "NDArray[np.float32] | None" = field(default=None, compare=False, repr=False)

@@ -1,9 +1,12 @@
 """From items to scores: bounded, in order, each content once if asked."""
 
+import functools
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskspot.errors import UsageError
+from maskspot.images import open_rgb
 from maskspot.inputs import Item
 from maskspot.predictor import Predictor
 from maskspot.results import Score
@@ -20,6 +23,7 @@ def score(
     threads: int | None = None,
     cache: "Cache | None" = None,
     finished: Iterable[Score] = (),
+    heatmaps: Path | None = None,
 ) -> Iterator[Score]:
     """Yield a `Score` for each item, in their order, as soon as it is there.
 
@@ -33,12 +37,17 @@ def score(
         cache: scores by content; what is in it is not scored again.
         finished: what a stopped run left, of the first items and in their order; those that went
             well are taken over, and only the others scored again.
+        heatmaps: folder for a picture of each image with its heatmap over it.
 
     Raises:
         UsageError: what is finished is of other items.
+        ModelFileError: the model fails, or has no heatmap.
+        OSError: a picture cannot be written.
     """
 
     def score_items(batch: list[Item]) -> list[Score]:
+        if heatmaps:
+            return _with_overlays(predictor, batch, heatmaps)
         return predictor.predict_batch([(item.name, item.load) for item in batch])
 
     scored = cache.remember(score_items) if cache else score_items
@@ -49,6 +58,17 @@ def score(
 
     pairs = _with_finished(items, iter(finished))
     return ordered(work, pairs, threads or usable_cpus(), predictor.batch_size)
+
+
+def _with_overlays(predictor: Predictor, batch: list[Item], folder: Path) -> list[Score]:
+    from maskspot.overlays import save_overlay
+
+    images = [(item.name, functools.cache(item.load)) for item in batch]
+    scores = predictor.predict_batch(images, heatmap=True)
+    for (_, load), score in zip(images, scores, strict=True):
+        if score.heatmap is not None:
+            save_overlay(open_rgb(load(), predictor.max_pixels), score, folder)
+    return scores
 
 
 def _with_finished(

@@ -75,6 +75,10 @@ def predict(
             show_default="blank; fail with --sample",
         ),
     ] = None,
+    heatmaps: Annotated[
+        Path | None,
+        typer.Option(help="Folder for a picture of each image that shows where the mask is."),
+    ] = None,
     resume: Annotated[
         bool | None,
         typer.Option(help="Go on with what a stopped run left, or drop it."),
@@ -118,6 +122,8 @@ def predict(
 
     if resume is not None and output is None:
         raise UsageError("--resume: standard output cannot be resumed; name a file with --output")
+    if heatmaps and cache:
+        raise UsageError("--heatmaps: the --cache has none; leave it out")
     _check_output(output, [sample, cache, model, listing])
     policy = OnError.parse(on_error, sample is not None)
     kind = format_of(output, format)
@@ -151,6 +157,7 @@ def predict(
             threads=threads,
             cache=stack.enter_context(_cache(cache, made_by)) if cache else None,
             finished=journal.finished() if journal else (),
+            heatmaps=heatmaps,
         )
         shown = _shown(scores, bar, images or [])
         if journal:

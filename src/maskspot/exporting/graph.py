@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from maskspot.errors import ExportError
 from maskspot.evaluation.calibration import Calibration
+from maskspot.exporting.heatmap import add_heatmap
 from maskspot.exporting.layout import transpose_first
 from maskspot.modelfile import INPUT, KEY, OUTPUT, ModelInfo
 
@@ -57,6 +58,7 @@ def compose(
         [*constants, *more_constants],
         doc_string=info.question,
     )
+    add_heatmap(graph, logits, calibration, flip)
     proto = make_model(graph)
     proto.producer_name, proto.producer_version = "maskspot", info.maskspot
     set_info(proto, info)

@@ -1,0 +1,63 @@
+"""Heatmaps that people can look at: the image, and in red where the mask is."""
+
+import re
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from maskspot.files import replacing
+from maskspot.results import Score
+
+_LARGEST = 1024  # pixels, of an overlay's longer side
+_RED = (255, 32, 0)
+_STRENGTH = 0.7  # of the red where the network is sure
+_UNFIT = re.compile(r'[\0-\x1f<>:"|?*\ud800-\udfff]')
+
+
+def strength(score: Score) -> NDArray[np.float64]:
+    """Return how much each part of an image speaks for a mask, from 0 to the probability.
+
+    The part that adds most to the logit has the probability, others their share of that; parts
+    that speak against a mask have 0.
+
+    Args:
+        score: with a heatmap, (h, w).
+
+    Returns:
+        Shares, (h, w).
+    """
+    assert score.probability is not None
+    assert score.heatmap is not None
+    parts = score.heatmap.clip(0).astype(np.float64)
+    return np.asarray(score.probability * parts / max(parts.max(), 1e-9))
+
+
+def overlay(image: Image.Image, score: Score) -> Image.Image:
+    """Return an image with its heatmap in red over it, at most 1024 pixels long.
+
+    Args:
+        image: upright, in mode RGB.
+        score: its own, with a heatmap.
+    """
+    image = image.copy()
+    image.thumbnail((_LARGEST, _LARGEST))
+    shares = Image.fromarray(np.uint8(255 * _STRENGTH * strength(score)))
+    mask = shares.resize(image.size, Image.Resampling.BICUBIC)
+    image.paste(_RED, mask=mask)
+    return image
+
+
+def save_overlay(image: Image.Image, score: Score, folder: Path) -> None:
+    """Write an overlay as a JPEG into a folder, named after the image, in folders as it is.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    parts = PurePosixPath(score.source.replace("\\", "/")).parts
+    safe = [_UNFIT.sub("_", part)[-200:] for part in parts if part not in ("/", "..")]
+    file = folder.joinpath(*safe)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file.with_name(f"{file.name}.jpg")) as beside:
+        overlay(image, score).save(beside, "JPEG", quality=85)
