@@ -1,0 +1,23 @@
+"""The loop that one writes first: onnxruntime as it comes, batches of 32, decoding in line."""
+
+import numpy as np
+import onnxruntime
+from common import find, options, read, write
+
+BATCH = 32
+
+
+def main() -> None:
+    """Score a folder."""
+    given = options(__doc__)
+    files = find(given.folder)
+    session = onnxruntime.InferenceSession(given.model, providers=["CPUExecutionProvider"])
+    probabilities: list[float] = []
+    for start in range(0, len(files), BATCH):
+        batch = np.stack([read(file, given) for file in files[start : start + BATCH]])
+        probabilities += session.run(["probability"], {"images": batch})[0].ravel().tolist()
+    write(given.output, files, probabilities)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""How fast are folders scored, next to what the machine can do at most and to other ways?
+
+    python benchmarks/predict.py FOLDER [-m MODEL] [--rounds 5] [--limit N] [--labels CSV]
+        [--keras RUN/last.keras] [--peers PYTHON] [--make-large N] [--json FILE]
+
+Every contender is a process of its own, from its start to its CSV: imports and the loading of the
+model count. They run in turns, and ratios are medians of the rounds' ratios. The ceiling is
+perfect overlap of decoding alone and of the network alone, both on all cores and without imports
+and loading (`peers/ceiling.py`). Peers that are not installed are said to be so; `--peers` names
+a Python that has openvino, torch and transformers, where this one lacks them. `--make-large`
+draws so many JPEGs of 12 megapixels and scores these.
+"""
+
+import argparse
+import csv
+import json
+import math
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from measuring import Measured, describe, draw, in_turns, maskspot, median_ratio, report, run, table
+
+PEERS = {
+    "onnxruntime, plain loop": "plain_onnxruntime.py",
+    "onnxruntime, tuned by hand": "tuned_onnxruntime.py",
+    "OpenVINO": "with_openvino.py",
+    "Keras load_img + predict": "with_keras.py",
+    "Hugging Face pipeline (B0)": "with_transformers.py",
+}
+MISSING = 3
+OURS, PLAIN, CEILING = "maskspot", "onnxruntime, plain loop", "ceiling"
+HEADER = (
+    *("", "images/s", "of the ceiling", "maskspot is x", "peak MB"),
+    *("max Δp to plain", "log loss"),
+)
+
+
+@dataclass
+class Result:
+    """One contender's rounds: images a second (none: not installed), MB, and its probabilities."""
+
+    rates: list[float] = field(default_factory=list)
+    peaks: list[float] = field(default_factory=list)
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+def arguments() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, nargs="?", help="images, flat")
+    parser.add_argument("-m", "--model", default="default", help="file, or shipped model's name")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--limit", type=int, help="take the first N images")
+    parser.add_argument("--names", type=Path, help="CSV whose first column says which images")
+    parser.add_argument("--labels", type=Path, help="CSV of image and target, for the log loss")
+    parser.add_argument("--keras", type=Path, help="the same network as a .keras file")
+    parser.add_argument("--peers", type=Path, default=Path(sys.executable), help="their Python")
+    parser.add_argument("--only", nargs="+", default=[], help="words in the names of the peers")
+    parser.add_argument("--draft", action="store_true", help="measure predict --draft as well")
+    parser.add_argument("--make-large", type=int, metavar="N", help="draw N 12-megapixel JPEGs")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    if (given.folder is None) == (given.make_large is None):
+        parser.error("name a folder, or --make-large N")
+    return given
+
+
+def choose(given: argparse.Namespace, folder: Path) -> list[str]:
+    """Fill a folder with (links to) the images that every contender gets; return their names."""
+    if given.make_large:
+        return [file.name for file in draw(folder, given.make_large, 4000, 3000)]
+    files = sorted(file for file in given.folder.resolve().iterdir() if file.is_file())
+    if given.names:
+        names = read(given.names)
+        files = [file for file in files if file.name in names]
+    files = list(islice(files, given.limit))
+    if not files:
+        sys.exit(f"{given.folder}: no images")
+    for file in files:
+        file.read_bytes()  # from the disk once, so that no contender pays for it
+        (folder / file.name).symlink_to(file)
+    return [file.name for file in files]
+
+
+def read(file: Path) -> dict[str, float]:
+    """Return a CSV's first column to its second, where that is a number."""
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        return {row[0]: float(row[1] or "nan") for row in islice(csv.reader(stream), 1, None)}
+
+
+def commands(given: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
+    """Return every contender's command line, to be followed by its output."""
+    about = describe(given.model)
+    model, calibration = about["file"], about["calibration"]
+    common = [f"--{name}={value}" for name, value in about["preprocessing"].items()]
+    same = [f"--scale={calibration.get('scale', 1)}", f"--bias={calibration.get('bias', 0)}"]
+    if given.keras:
+        same.append(f"--keras={given.keras.resolve()}")
+    drafts = (False, True) if given.draft else (False,)
+    result = {}
+    for draft in drafts:
+        more, suffix = (["--draft"], ", draft") if draft else ([], "")
+        script = Path(__file__).with_name("peers") / "ceiling.py"
+        result[CEILING + suffix] = [sys.executable, str(script), *common, *more]
+        result[OURS + suffix] = maskspot("predict", "-q", "-m", model, *more)
+    for name, file in PEERS.items():
+        if given.only and not any(word.lower() in name.lower() for word in given.only):
+            continue
+        here = "onnxruntime" in file or "keras" in file
+        command = [sys.executable if here else str(given.peers)]
+        command += [str(Path(__file__).with_name("peers") / file), *common]
+        result[name] = command + (same if "keras" in file else [])
+    return {
+        name: [*command, str(folder), *([] if name.startswith(OURS) else [model])]
+        for name, command in result.items()
+    }
+
+
+def score(name: str, command: list[str], output: Path) -> Measured:
+    """Run one contender."""
+    output.unlink(missing_ok=True)
+    measured = run([*command, *(["-o"] if name.startswith(OURS) else []), str(output)])
+    if measured.code not in (0, MISSING):
+        sys.exit(f"{name} ended with {measured.code}:\n{measured.said}")
+    return measured
+
+
+def contend(name: str, command: list[str], output: Path, count: int, result: Result) -> None:
+    """Run one contender once, and note what it did."""
+    measured = score(name, command, output)
+    if measured.code == MISSING:
+        return
+    result.peaks.append(measured.peak)
+    if name.startswith(CEILING):
+        rates = json.loads(output.read_text("utf-8"))
+        result.rates.append(1 / (1 / rates["decode"] + 1 / rates["inference"]))
+        for part, value in rates.items():
+            result.scores[part] = result.scores.get(part, 0) + value  # a sum; see `rows`
+        return
+    result.rates.append(count / measured.seconds)
+    result.scores = read(output)
+
+
+def log_loss(scores: Mapping[str, float], labels: Mapping[str, float]) -> float:
+    """Return the mean log loss."""
+    losses = [
+        -math.log(max(1e-15, scores[name] if target else 1 - scores[name]))
+        for name, target in labels.items()
+    ]
+    return statistics.fmean(losses)
+
+
+def rows(results: dict[str, Result], labels: dict[str, float], same: set[str]) -> list[list[str]]:
+    """Return the table's rows; `same` names the contenders of the same network."""
+    ours, plain = results[OURS].rates, results.get(PLAIN, Result()).scores
+    lines = []
+    for name, result in results.items():
+        if not result.rates:
+            lines.append([name, "not installed", *[""] * 5])
+            continue
+        rate = statistics.median(result.rates)
+        if name.startswith(CEILING):
+            count = len(result.rates)
+            for part in ("decode", "inference"):
+                mean = result.scores[part] / count
+                lines.append([f"{part} alone{name[7:]}", f"{mean:.1f}", *[""] * 5])
+            versus = f"{median_ratio(ours, result.rates):.2f}"
+            lines.append([f"{name}: perfect overlap", f"{rate:.1f}", "1.00", versus, *[""] * 3])
+            continue
+        share = median_ratio(result.rates, results[CEILING].rates)
+        cells = [name, f"{rate:.1f}", f"{share:.3f}", f"{median_ratio(ours, result.rates):.2f}"]
+        cells.append(f"{statistics.median(result.peaks):.0f}")
+        known = name in same
+        change = max((abs(result.scores[n] - p) for n, p in plain.items()), default=math.nan)
+        cells.append(f"{change:.1e}" if known and plain else "")
+        cells.append(f"{log_loss(result.scores, labels):.5f}" if known and labels else "")
+        lines.append(cells)
+    return lines
+
+
+def main() -> None:
+    """Print the table."""
+    given = arguments()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, output = Path(temporary) / "images", Path(temporary) / "output.csv"
+        folder.mkdir()
+        names = choose(given, folder)
+        lines = commands(given, folder)
+        results = {name: Result() for name in lines}
+        contenders: dict[str, Callable[[], None]] = {
+            name: partial(contend, name, command, output, len(names), results[name])
+            for name, command in lines.items()
+        }
+        in_turns(contenders, given.rounds)
+    labels = read(given.labels) if given.labels else {}
+    labels = {name: labels[name] for name in names if name in labels}
+    other = {"Hugging Face pipeline (B0)", *([] if given.keras else ["Keras load_img + predict"])}
+    lines_out = rows(results, labels, set(results) - other)
+    figures: dict[str, Any] = {
+        "model": str(given.model),
+        "images": len(names),
+        "rounds": given.rounds,
+        "rates": {name: result.rates for name, result in results.items()},
+        "table": [HEADER, *lines_out],
+    }
+    size = f"{len(names)} images, model {Path(given.model).name}, {given.rounds} rounds\n\n"
+    report(size + table(HEADER, lines_out), figures, given.json)
+
+
+if __name__ == "__main__":
+    main()
