@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from maskspot.evaluation.calibration import Calibration
 from maskspot.exporting.graph import compose, make_model, open_session
-from maskspot.exporting.layout import transpose_first
+from maskspot.exporting.layout import drop_idle_reshapes, transpose_first
 from maskspot.images import Preprocessing
 from maskspot.modelfile import INPUT, ModelInfo
 from maskspot.models import find_model
@@ -72,6 +72,43 @@ def test_pixels_become_planes_first_and_every_number_stays(shape: tuple[int, ...
 def test_a_graph_of_another_kind_is_left_as_it_is(other: onnx.GraphProto) -> None:
     before = other.SerializeToString()
     transpose_first(other)
+    assert other.SerializeToString() == before
+
+
+def squeeze_and_excite(shape: list[int]) -> onnx.GraphProto:
+    """Pool, squeeze, bring back to planes, convolve, reshape for nothing, multiply."""
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["x"], ["mean"]),
+        helper.make_node("Squeeze", ["mean", "axes"], ["flat"]),
+        helper.make_node("Reshape", ["flat", "shape"], ["planes"]),
+        helper.make_node("Conv", ["planes", "kernel"], ["inner"]),
+        helper.make_node("Reshape", ["inner", "shape"], ["again"]),
+        helper.make_node("Sigmoid", ["again"], ["gate"]),
+        helper.make_node("Mul", ["x", "gate"], ["out"]),
+    ]
+    kernel = np.random.default_rng(0).normal(size=(4, 4, 1, 1)).astype(np.float32)
+    constants = {"axes": np.array([2, 3]), "shape": np.array(shape), "kernel": kernel}
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 4, 5, 5]) for name in "xy"]
+    ends[1].name = "out"
+    stored = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    return helper.make_graph(nodes, "g", ends[:1], ends[1:], stored)
+
+
+def test_reshapes_that_change_nothing_are_left_out() -> None:
+    before, after = squeeze_and_excite([-1, 4, 1, 1]), squeeze_and_excite([-1, 4, 1, 1])
+    drop_idle_reshapes(after)
+    kinds = [node.op_type for node in after.node]
+    assert kinds == ["GlobalAveragePool", "Conv", "Sigmoid", "Mul"]
+    assert [constant.name for constant in after.initializer] == ["kernel"]
+    x = np.random.default_rng(1).normal(size=(3, 4, 5, 5)).astype(np.float32)
+    one, other = (open_session(make_model(g)).run(["out"], {"x": x})[0] for g in (before, after))
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_reshapes_that_change_something_stay() -> None:
+    other = squeeze_and_excite([-1, 2, 2, 1])
+    before = other.SerializeToString()
+    drop_idle_reshapes(other)
     assert other.SerializeToString() == before
 
 

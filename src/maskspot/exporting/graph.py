@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from maskspot.errors import ExportError
 from maskspot.evaluation.calibration import Calibration
 from maskspot.exporting.heatmap import add_heatmap
-from maskspot.exporting.layout import transpose_first
+from maskspot.exporting.layout import drop_idle_reshapes, transpose_first
 from maskspot.modelfile import INPUT, KEY, OUTPUT, ModelInfo
 
 OPSET = 17
@@ -101,6 +101,7 @@ def network_of(proto: onnx.ModelProto) -> onnx.ModelProto:
     names = {graph.input[0].name: INPUT, graph.output[0].name: LOGIT}
     graph = _prefixed(graph, "", names)
     transpose_first(graph)
+    drop_idle_reshapes(graph)
     return make_model(graph)
 
 
