@@ -7,10 +7,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from maskspot.cli import COMMANDS
 from maskspot.errors import MaskspotError
 from maskspot.images import MAX_PIXELS
 from maskspot.inputs import SUFFIXES
@@ -20,7 +23,7 @@ from maskspot.training.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-Cli = Callable[..., object]
+Cli = Callable[..., Any]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -62,6 +65,22 @@ def test_the_predict_examples_run_on_the_shipped_model(cli: Cli, photos: Path) -
         words = shlex.split(line.replace("-m model.onnx", ""))
         assert cli(*words[1:]).code == 0, line
     assert len(Path("sub.csv").read_text().splitlines()) == 41
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_tells_what_every_argument_and_option_is(
+    cli: Cli, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = cli(name, "--help").out
+    command = getattr(import_module(f"maskspot.cli.{COMMANDS[name]}"), name)
+    helps = [
+        each.help
+        for annotation in command.__annotations__.values()
+        for each in getattr(annotation, "__metadata__", ())
+    ]
+    assert len(helps) > 2
+    assert [text for text in helps if text[:25] not in shown] == []
 
 
 @pytest.mark.parametrize("name", ["inputs.md", "outputs.md", "predicting.md"])

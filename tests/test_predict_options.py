@@ -78,6 +78,19 @@ def test_sorting_puts_the_most_probable_first_and_top_cuts(
     assert [row["image"] for row in table(cli("predict", pictures, "--top", "2").out)] == order[:2]
 
 
+def test_top_counts_what_failed_below_it(cli: Run, pictures: Path) -> None:
+    (pictures / "b.jpg").write_bytes(b"no image")
+    result = cli("predict", pictures, "--top", "2")
+    assert (result.code, len(table(result.out))) == (1, 2)
+    assert "5 of 6 images scored" in result.err
+
+
+def test_images_before_a_mistake_are_scored(cli: Run, pictures: Path) -> None:
+    result = cli("predict", pictures / "a.jpg", pictures / "b.jpg", pictures / "no*.jpg")
+    assert result.code == 3
+    assert len(table(result.out)) == 2
+
+
 def test_folders_archives_patterns_and_lists_give_the_same_scores(
     cli: Run,
     pictures: Path,
@@ -118,24 +131,29 @@ def test_a_cache_is_asked_before_the_network(
     first = cli(*words)
     assert first.code == 0
 
-    def fail(*_: object) -> None:
-        raise AssertionError
+    def fail(self: Predictor, pixels: list[Any], heatmap: bool) -> tuple[list[Any], list[Any]]:
+        assert not pixels
+        return [], []
 
-    monkeypatch.setattr(Predictor, "probabilities", lambda self, pixels: fail() if pixels else [])
+    monkeypatch.setattr(Predictor, "_run", fail)
     assert cli(*words).out == first.out
-    with pytest.raises(AssertionError):
-        cli(*words, "--draft")
+    for other in (["--draft"], ["--max-pixels", "1000000"]):
+        with pytest.raises(AssertionError):
+            cli(*words, *other)
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["a.jpg", "--from", "list.txt"], "--from: name images or a list of them"),
+        (["a.jpg", "--cache", "x", "-o", "x"], "--output: x is one of the inputs"),
+        (["a.jpg", "--sample", "s.csv", "--details"], "--details: a submission is a CSV"),
         (["a.jpg", "--column", "x"], "--column: of which list"),
         (["a.jpg", "--resume"], "--resume: standard output cannot be resumed"),
         (["a.jpg", "--format", "xml"], "--format: 'xml' is not csv, jsonl or parquet"),
         (["a.jpg", "--threshold", "2"], "--threshold: 2.0 is no probability"),
         (["a.jpg", "--top", "0"], "--top"),
+        (["a.jpg", "--top", "1", "--sample", "s.csv"], "--sort, --top: a submission has"),
         (["a.jpg", "--device", "openvino"], "pip install onnxruntime-openvino"),
         (["a.jpg", "--device", "gpu"], "'gpu' is not one of auto, cpu"),
         (["--from", "none.txt"], "none.txt"),
@@ -145,10 +163,31 @@ def test_every_mistake_is_one_line(
     cli: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
 ) -> None:
     monkeypatch.chdir(pictures)
+    Path("s.csv").write_text("image,target\na.jpg,0\n")
     result = cli("predict", "-q", *arguments)
     assert (result.code, result.out) == (2, "")
     assert words in result.err
     assert len(result.err.splitlines()) == 1
+
+
+def test_an_output_of_a_dash_is_standard_output(cli: Run, pictures: Path) -> None:
+    expected = cli("predict", pictures).out
+    for name in ("-", "/dev/stdout"):
+        assert cli("predict", pictures, "-o", name).out == expected
+
+
+def test_ctrl_c_is_130_whatever_a_library_makes_of_it(
+    cli: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise ImportError("numpy failed") from error
+
+    monkeypatch.setattr("maskspot.predictor.Predictor.__init__", fail)
+    result = cli("predict", pictures)
+    assert (result.code, result.err) == (130, "interrupted\n")
 
 
 def test_rows_go_out_as_they_come_where_nothing_waits_for_all(

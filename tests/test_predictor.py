@@ -184,6 +184,13 @@ def test_auto_falls_back_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
         Predictor(device="cuda")
 
 
+def test_a_device_of_another_system_is_not_to_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    monkeypatch.setattr(devices, "installed_runtimes", lambda: ["onnxruntime"])
+    with pytest.raises(UsageError, match="coreml: the onnxruntime of this system has it not"):
+        Predictor(device="coreml")
+
+
 @pytest.mark.parametrize("name", sorted(set(devices.DEVICES) - {"cpu", "coreml"}))
 def test_a_device_that_is_not_there_names_the_package(name: str) -> None:
     package = devices.DEVICES[name].package
@@ -226,10 +233,10 @@ def counted(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     original = predictor.predict_batch
     lock = threading.Lock()
 
-    def count(images: Any) -> list[Score]:
+    def count(images: Any, *more: Any) -> list[Score]:
         with lock:
             seen.extend(name for name, _ in images)
-        return original(images)
+        return original(images, *more)
 
     monkeypatch.setattr(predictor, "predict_batch", count)
     return seen
@@ -273,6 +280,27 @@ def test_a_failing_model_reaches_the_caller_through_the_cache(
     cache = Cache(tmp_path / "cache", predictor.id)
     with pytest.raises(RuntimeError, match="no"):
         list(score(predictor, items(*[pictures / "a.jpg"] * 9), threads=4, cache=cache))
+
+
+def test_a_cache_that_fails_ends_the_run_also_where_others_wait_for_its_scores(
+    predictor: Predictor, pictures: Path, tmp_path: Path
+) -> None:
+    cache = Cache(tmp_path / "cache", predictor.id)
+    sqlite3.connect(tmp_path / "cache", isolation_level=None).execute("DROP TABLE scores")
+    with pytest.raises(DataError, match=r"--cache: .*cache: no such table"):
+        list(score(predictor, items(*[pictures / "a.jpg"] * 30), threads=8, cache=cache))
+    cache = Cache(tmp_path / "cache", predictor.id)
+    refuse = "CREATE TRIGGER full BEFORE INSERT ON scores BEGIN SELECT RAISE(FAIL, 'full'); END"
+    sqlite3.connect(tmp_path / "cache", isolation_level=None).execute(refuse)
+    with pytest.raises(DataError, match=r"--cache: .*cache: full"):
+        list(score(predictor, items(*[pictures / "a.jpg"] * 30), threads=8, cache=cache))
+
+
+def test_many_may_make_a_cache_at_once(tmp_path: Path) -> None:
+    for attempt in range(10):
+        with ThreadPoolExecutor(8) as pool:
+            made = list(pool.map(lambda _: Cache(tmp_path / str(attempt), "m"), range(8)))  # noqa: B023
+        assert len(made) == 8
 
 
 def test_a_file_that_is_no_cache_is_refused_and_left_as_it_is(tmp_path: Path) -> None:

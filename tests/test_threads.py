@@ -3,6 +3,7 @@
 import itertools
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,15 @@ def test_a_containers_quota_counts_as_its_cpus(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     assert usable_cpus(tmp_path) == cpus
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_what_came_before_a_failing_source_is_done(batch_size: int) -> None:
+    def source() -> Iterator[int]:
+        yield from range(5)
+        raise OSError("gone")
+
+    results = ordered(lambda batch: batch, source(), 2, batch_size)
+    assert [next(results) for _ in range(5)] == list(range(5))
+    with pytest.raises(OSError, match="gone"):
+        next(results)

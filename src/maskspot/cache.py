@@ -1,8 +1,9 @@
 """Scores kept by content: a picture that was scored once is not scored again."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -41,18 +42,28 @@ class Cache:
         self.file, self.model = file, model
         self._lock = Lock()
         self._pending: dict[bytes, Future[Score]] = {}
-        try:
+        with self._told():
             self._rows = sqlite3.connect(file, timeout=60, check_same_thread=False)
             self._rows.isolation_level = None
+            self._rows.execute("BEGIN IMMEDIATE")  # others may be making it, too
             if self._number("PRAGMA application_id") != _OURS:
                 if self._number("SELECT count(*) FROM sqlite_master"):
                     raise sqlite3.DatabaseError("not a cache of maskspot; name another file")
                 self._rows.execute(f"PRAGMA application_id = {_OURS}")
-            self._rows.execute("PRAGMA journal_mode = WAL")  # a kill or a power cut harms nothing,
-            self._rows.execute("PRAGMA synchronous = NORMAL")  # and no row waits for the disk
             self._rows.execute(_TABLE)
+            self._rows.execute("COMMIT")
+        # A kill or a power cut harms nothing, and no row waits for the disk. Where another has
+        # the file at this moment, it stays as it is until the next time.
+        with suppress(sqlite3.OperationalError):
+            self._rows.execute("PRAGMA journal_mode = WAL")
+        self._rows.execute("PRAGMA synchronous = NORMAL")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
         except sqlite3.Error as error:
-            raise DataError(f"--cache: {file}: {error}") from None
+            raise DataError(f"--cache: {self.file}: {error}") from None
 
     def _number(self, question: str) -> int:
         return int(self._rows.execute(question).fetchone()[0])
@@ -66,21 +77,24 @@ class Cache:
 
         def remembering(batch: list[Item]) -> list[Score]:
             read = [_read(item) for item in batch]
-            claims = [self._claim(key) for key, _ in read]
-            mine = [at for at, (_, is_new) in enumerate(claims) if is_new]
+            claims: list[tuple[Future[Score], bool]] = []
             try:
-                scores = work([read[at][1] for at in mine])
+                claims.extend(self._claim(key) for key, _ in read)
+                mine = [at for at, (_, is_new) in enumerate(claims) if is_new]
+                scores = dict(zip(mine, work([read[at][1] for at in mine]), strict=True))
+                for at, score in scores.items():
+                    self._keep(read[at][0], score)
+                    claims[at][0].set_result(score)
             except BaseException as error:
-                for at in mine:
-                    claims[at][0].set_exception(error)
+                for future, is_new in claims:
+                    if is_new and not future.done():
+                        future.set_exception(error)  # or who waits for it would for ever
                 raise
-            for at, score in zip(mine, scores, strict=True):
-                self._keep(read[at][0], score)
-                claims[at][0].set_result(score)
             # Only now, when nobody waits for us, do we wait for others.
-            found = [replace(future.result(), milliseconds=None) for future, _ in claims]
-            for at, score in zip(mine, scores, strict=True):
-                found[at] = score
+            found = [
+                scores.get(at) or replace(future.result(), milliseconds=None)
+                for at, (future, _) in enumerate(claims)
+            ]
             return [
                 replace(each, source=item.name) for each, item in zip(found, batch, strict=True)
             ]
@@ -95,7 +109,8 @@ class Cache:
         with self._lock:
             if key in self._pending:
                 return self._pending[key], False
-            row = self._rows.execute(_GET, (self.model, key)).fetchone()
+            with self._told():
+                row = self._rows.execute(_GET, (self.model, key)).fetchone()
             if row is None:
                 self._pending[key] = future
             else:
@@ -108,7 +123,8 @@ class Cache:
         with self._lock:
             if score.error is None:
                 row = (score.probability, score.width, score.height, score.format)
-                self._rows.execute(_PUT, (self.model, key, *row))
+                with self._told():
+                    self._rows.execute(_PUT, (self.model, key, *row))
             del self._pending[key]
 
 

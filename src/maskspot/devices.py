@@ -65,6 +65,8 @@ def _absent(name: str, package: str, listed: bool) -> str:
         return two_runtimes(runtimes, package)
     if listed:
         return "onnxruntime knows it, but it does not start: are its driver and libraries there?"
+    if package in runtimes:
+        return f"the {package} of this system has it not"
     others = " ".join(runtime for runtime in runtimes if runtime != package)
     remove = f"pip uninstall {others}; " if others else ""
     return f"this onnxruntime has it not: {remove}pip install {package}"

@@ -142,13 +142,13 @@ class Form:
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise UsageError(f"--threshold: {self.threshold} is no probability from 0 to 1")
         more = {
-            f"--format {self.format}": self.format != "csv",
+            f"{self.format} output": self.format != "csv",
             "--details": self.details,
             "--threshold": self.threshold is not None,
         }
         for option, wanted in more.items():
             if self.sample and wanted:
-                raise UsageError(f"{option}: a submission has the columns of its --sample alone")
+                raise UsageError(f"{option}: a submission is a CSV of its --sample's columns alone")
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -74,7 +74,8 @@ def ordered(
 ) -> Iterator[_R]:
     """Yield what `function` makes of the things, in their order, as soon as it is there.
 
-    Things are drawn only as they are needed, so memory does not grow with their number.
+    Things are drawn only as they are needed, so memory does not grow with their number. Where
+    drawing one fails, the results of those before it come first.
 
     Args:
         function: called in a thread with up to `batch_size` things; gives one result for each.
@@ -84,13 +85,23 @@ def ordered(
     """
     waiting: deque[Future[list[_R]]] = deque()
     remaining = iter(things)
+    failure: Exception | None = None
     pool = ThreadPoolExecutor(threads, thread_name_prefix="maskspot")
     try:
-        while batch := list(islice(remaining, batch_size)):
+        while failure is None:
+            batch: list[_T] = []
+            try:
+                batch.extend(islice(remaining, batch_size))
+            except Exception as error:  # what came before it is still done
+                failure = error
+            if not batch:
+                break
             waiting.append(pool.submit(function, batch))
             if len(waiting) >= _AHEAD * threads:
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()
+        if failure:
+            raise failure
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

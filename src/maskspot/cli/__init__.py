@@ -72,10 +72,9 @@ def main() -> NoReturn:
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
-    for name in ("stdout", "stderr"):
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed by whoever started us
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            setattr(sys, name, os.fdopen(nowhere, "w", encoding="utf-8"))
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     warnings.filterwarnings("ignore", module="PIL")  # an image's oddities are its Score's matter
     try:
         words = sys.argv[1:] or ["--help"]
@@ -93,11 +92,20 @@ def main() -> NoReturn:
         say(f"error: {where}{error.strerror or error}")
         code = 3
     except Exception as error:
-        # Typer's own usage errors; their class is private to it.
-        if not hasattr(error, "format_message"):
+        if _was_interrupted(error):
+            code = 130
+        elif hasattr(error, "format_message"):  # Typer's usage errors; their class is private to it
+            say(f"error: {error.format_message()} (see --help)")
+            code = getattr(error, "exit_code", 2)
+        else:
             raise
-        say(f"error: {error.format_message()} (see --help)")
-        code = getattr(error, "exit_code", 2)
     if code == 130:  # noqa: PLR2004
         say("interrupted")
     sys.exit(code)
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Say whether Ctrl-C is behind an error: numpy makes an ImportError of it."""
+    while error and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None

@@ -41,7 +41,9 @@ def predict(
     column: Annotated[str | None, typer.Option(help="Its column, where it is a CSV.")] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="File to write.", show_default="standard output"),
+        typer.Option(
+            "-o", "--output", help="File to write.", show_default="standard output, as with -"
+        ),
     ] = None,
     format: Annotated[
         str | None,
@@ -120,8 +122,12 @@ def predict(
     from maskspot.predictor import Predictor
     from maskspot.scoring import score
 
+    if output in (Path("-"), Path("/dev/stdout")):
+        output = None
     if resume is not None and output is None:
         raise UsageError("--resume: standard output cannot be resumed; name a file with --output")
+    if sample and (sort or top):
+        raise UsageError("--sort, --top: a submission has the rows and the order of its --sample")
     if heatmaps and cache:
         raise UsageError("--heatmaps: the --cache has none; leave it out")
     _check_output(output, [sample, cache, model, listing])
@@ -145,11 +151,11 @@ def predict(
         warn(two_runtimes(runtimes))
     form = replace(form, model=predictor.id)
     made_by = {"model": predictor.id, "device": predictor.device, "draft": draft}
+    made_by["max_pixels"] = predictor.max_pixels
     # Where there is no file to go on with, and nothing to wait for, rows go out as they come.
     whole = bool(output or sample or sort or top or policy.kind == "fail")
     with ExitStack() as stack:
-        limit = {"max_pixels": predictor.max_pixels}
-        journal = stack.enter_context(_journal(output, made_by | limit, resume)) if whole else None
+        journal = stack.enter_context(_journal(output, made_by, resume)) if whole else None
         bar = stack.enter_context(progress_bar(quiet, "images"))
         scores = score(
             predictor,
@@ -214,6 +220,8 @@ def _write_whole(
         form.on_error.check(journal.failed, journal.count)
         rows = sorted_scores(journal, top) if sort else journal.rows()
         counts = write_scores(rows, form, output)
+        # Of all images, not only of those that --top leaves.
+        counts = replace(counts, scored=journal.count - journal.failed, failed=journal.failed)
     except BaseException:
         if output and journal.count and not output.is_char_device():
             say(f"{output}: what is finished is kept beside it; --resume goes on with it")
@@ -251,7 +259,8 @@ def _check_output(output: Path | None, inputs: "Iterable[str | Path | None]") ->
     if output and output.is_dir():
         raise UsageError(f"--output: {output} is a folder; name a file in it")
     for path in inputs:
-        _spare(output, Path(path or os.devnull))
+        if path and output and os.path.realpath(path) == os.path.realpath(output):
+            raise UsageError(f"--output: {output} is one of the inputs; name another file")
 
 
 def _sparing(items: "Iterable[Item]", output: Path | None) -> "Iterator[Item]":
