@@ -7,6 +7,7 @@ image's hash needs no pixels: mirroring flips the sign of the odd horizontal fre
 cos(pi f (2x + 1) / 2n), with x become n - 1 - x), nothing else.
 """
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -72,16 +73,33 @@ def groups(hashed: Hashes, distance: int = DISTANCE) -> NDArray[np.intp]:
         (N,), from 0 in the order in which groups first appear.
     """
     labels = np.arange(len(hashed))
+    for image, others, _ in neighbours(hashed, distance):
+        joined = np.unique(labels[[image, *others]])
+        if len(joined) > 1:
+            labels[np.isin(labels, joined)] = joined[0]
+    return np.unique(labels, return_inverse=True)[1]
+
+
+def neighbours(
+    hashed: Hashes, distance: int = DISTANCE
+) -> Iterator[tuple[int, NDArray[np.intp], NDArray[np.intp]]]:
+    """Give each image that earlier ones are near to, these, and by how many bits they differ.
+
+    Of an image as it is and mirrored, the nearer counts. Memory is in proportion to N.
+
+    Args:
+        hashed: uint8 (N, 32), of `hashes`.
+        distance: in bits, up to which images are near.
+    """
     signs, mirrors = _signs(hashed), _signs(mirrored(hashed))
     for at in range(0, len(hashed), _BLOCK):
+        rows, end = signs[at : at + _BLOCK], at + _BLOCK
         # Of signs, the scalar product is the number of equal bits less that of unequal ones.
-        rows, least = signs[at : at + _BLOCK], BITS - 2 * distance
-        near = (rows @ signs[at:].T >= least) | (rows @ mirrors[at:].T >= least)
-        for one in near:
-            joined = np.unique(labels[at:][one])
-            if len(joined) > 1:
-                labels[np.isin(labels, joined)] = joined[0]
-    return np.unique(labels, return_inverse=True)[1]
+        products = np.maximum(rows @ signs[:end].T, rows @ mirrors[:end].T)
+        for image, product in enumerate(products, at):
+            others = np.flatnonzero(product[:image] >= BITS - 2 * distance)
+            if len(others):
+                yield image, others, (BITS - product[others].astype(np.intp)) // 2
 
 
 def stratified_folds(

@@ -60,23 +60,66 @@ def survey(
         DataError: the labels or the sample contradict themselves.
         UsageError: which CSV or columns are meant cannot be told.
     """
+    contents = look(folder, layout or Layout())
+    targets = contents.targets
+    return Survey(
+        contents.labels,
+        contents.sample,
+        sum(targets.values()),
+        len(targets) - sum(targets.values()),
+        len(contents.tests),
+        contents.missing,
+        contents.extra,
+        _unreadable(contents.images, done) if decode else [],
+    )
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a folder holds, by the names in its CSVs.
+
+    Attributes:
+        labels: the CSV of labels, None without one.
+        sample: the sample submission, None without one.
+        targets: labels by image.
+        tests: images that the sample names.
+        images: every image's file, by its path inside the folder.
+        chosen: those files that the CSVs name, by the names they have there.
+        missing: names that the CSVs have and no image.
+    """
+
+    labels: Path | None
+    sample: Path | None
+    targets: dict[str, int]
+    tests: list[str]
+    images: dict[str, Path]
+    chosen: dict[str, Path]
+    missing: list[str]
+
+    @property
+    def extra(self) -> list[str]:
+        """Images that no CSV names."""
+        named = set(self.chosen.values())
+        return [name for name, path in self.images.items() if path not in named]
+
+
+def look(folder: Path, layout: Layout) -> Contents:
+    """Read a folder's CSVs, and find the images that they name; no image is opened.
+
+    Raises:
+        DataError: the labels or the sample contradict themselves.
+        UsageError: which CSV or columns are meant cannot be told.
+    """
     images = _images(folder)
     sample = find_sample(folder)
     labels = find_labels(folder)
-    targets = read_labels(labels, layout or Layout()) if labels else {}
+    if layout.labels is not None:
+        inner = folder / layout.labels
+        labels = inner if inner.exists() else Path(layout.labels)
+    targets = read_labels(labels, layout) if labels else {}
     tests = [row[0].strip() for row in read_rows(sample)[1]] if sample else []
     chosen, missing = find_names(dict.fromkeys([*targets, *tests]), images, labels or folder)
-    named = set(chosen.values())
-    return Survey(
-        labels,
-        sample,
-        sum(targets.values()),
-        len(targets) - sum(targets.values()),
-        len(tests),
-        missing,
-        [name for name, path in images.items() if path not in named],
-        _unreadable(images, done) if decode else [],
-    )
+    return Contents(labels, sample, targets, tests, images, chosen, missing)
 
 
 def find_sample(folder: Path) -> Path | None:

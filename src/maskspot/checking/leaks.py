@@ -1,0 +1,86 @@
+"""Do files give their labels away? Then a network may learn how photos were gathered."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskspot.checking.photos import Photo, log_facts
+from maskspot.checking.problems import Problem
+from maskspot.datasets.duplicates import stratified_folds
+from maskspot.errors import DataError
+from maskspot.evaluation.logistic import logistic_regression
+from maskspot.evaluation.metrics import auc
+
+TELLING = 0.65
+"""AUC from which a property is said to tell the label, where chance hardly gives it."""
+
+_FOLDS = 5
+_BINS = 10
+_DEVIATIONS = 3  # of the AUC that chance gives, above which one is no chance
+
+
+def leaks(photos: Sequence[Photo]) -> dict[str, float]:
+    """Return how well each property of the labelled files alone predicts the label, as AUC.
+
+    Out of fold, by logistic regression on the property's logarithm and the tenth of the images
+    that it is in (so that a size in the middle may tell, too); `all` is of all together. Copies
+    of a picture are in one fold. Empty where there are too few images to tell.
+    """
+    usable = [photo for photo in photos if photo.target is not None and photo.error is None]
+    targets = np.array([photo.target for photo in usable], np.float32)
+    digests = np.unique([photo.pixels for photo in usable], return_inverse=True)[1]
+    try:
+        folds = stratified_folds(targets, digests, _FOLDS, seed=0)
+    except DataError:
+        return {}
+    if len(np.unique(targets)) < 2:  # noqa: PLR2004
+        return {}
+    columns = {name: _bins(values) for name, values in log_facts(usable).items()}
+    formats = np.array([photo.format for photo in usable])
+    columns["format"] = (formats[:, None] == np.unique(formats)).astype(np.float64)
+    columns["all"] = np.column_stack(list(columns.values()))
+    return {name: out_of_fold_auc(x, targets, folds) for name, x in columns.items()}
+
+
+def out_of_fold_auc(
+    features: NDArray[np.float64], targets: NDArray[np.float32], folds: NDArray[np.intp]
+) -> float:
+    """Return the AUC of logits that regressions on the other folds give.
+
+    Args:
+        features: (N, D).
+        targets: 0 or 1, (N,).
+        folds: (N,).
+    """
+    logits = np.zeros(len(targets))
+    for fold in np.unique(folds):
+        out = folds == fold
+        weights, bias = logistic_regression(features[~out], targets[~out])
+        logits[out] = features[out] @ weights + bias
+    return auc(targets, logits)
+
+
+def telling(found: Mapping[str, float], positive: int, negative: int) -> list[Problem]:
+    """Return the leaks among AUCs: those of `TELLING` that so many images hardly give by chance."""
+    # The variance of the Mann-Whitney statistic where there is nothing to tell.
+    deviation = np.sqrt((positive + negative + 1) / (12 * max(1, positive * negative)))
+    least = max(TELLING, 0.5 + _DEVIATIONS * deviation)
+    return [
+        Problem("leak", detail=sentence(name, value), score=value)
+        for name, value in sorted(found.items(), key=lambda item: -item[1])
+        if value >= least
+    ]
+
+
+def sentence(name: str, value: float) -> str:
+    """Say what an AUC of a property means."""
+    what = "sizes and format together tell" if name == "all" else f"{name} alone tells"
+    return f"{what} masks: AUC {value:.2f}, chance 0.50"
+
+
+def _bins(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return values and, as 0 and 1, which tenth of them each is in."""
+    edges = np.unique(np.quantile(values, np.arange(1, _BINS) / _BINS))
+    bins = np.searchsorted(edges, values)[:, None] == np.arange(len(edges) + 1)
+    return np.column_stack([values, bins])
