@@ -8,9 +8,10 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-from accuracy import read
 
+from maskspot.datasets.labels import Layout, read_labels
 from maskspot.evaluation.calibration import ece
+from maskspot.evaluation.tables import read_predictions
 
 BINS = 10
 
@@ -22,9 +23,10 @@ def main() -> None:
     parser.add_argument("submission", type=Path)
     parser.add_argument("plot", type=Path)
     given = parser.parse_args()
-    labels, said = read(given.labels), read(given.submission)
-    targets = np.array([float(labels[name]) for name in said])
-    probabilities = np.array([float(value) for value in said.values()])
+    labels = read_labels(given.labels, Layout())
+    said = read_predictions(given.submission, labels, given.labels)
+    targets = np.array(list(labels.values()), dtype=np.float64)
+    probabilities = np.array(list(said.values()), dtype=np.float64)
     error = ece(targets, probabilities)
     mpl.use("agg")
     from matplotlib import pyplot

@@ -18,8 +18,11 @@ from maskspot.errors import MaskspotError
 COMMANDS = {
     "predict": "predict",
     "fetch": "fetch",
+    "check": "check",
     "train": "train",
     "export": "export",
+    "evaluate": "evaluate",
+    "info": "info",
     "submit": "submit",
     "leaderboard": "submit",
 }

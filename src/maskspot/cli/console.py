@@ -16,6 +16,13 @@ def say(*words: object) -> None:
     print("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text), file=sys.stderr)
 
 
+def plain(name: str) -> Any:
+    """Return a stranger's text for a table: no markup, nothing that moves a terminal's cursor."""
+    from rich.text import Text
+
+    return Text("".join(c if c.isprintable() else "�" for c in name))
+
+
 def with_parameters(
     command: Callable[..., Any], parameters: Sequence[inspect.Parameter]
 ) -> Callable[..., Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maskspot.cli.console import say, warn
+from maskspot.cli.console import plain, say, warn
 from maskspot.cli.service import Connect, talks_to_service
 from maskspot.errors import ServiceError, UsageError
 
@@ -92,13 +92,6 @@ def _print(entries: "list[Entry]", own: "Entry | None") -> None:
         if at == len(entries):
             table.add_section()
         score = "" if row.score is None else repr(row.score)
-        cells = [str(row.rank or ""), _plain(row.name), score, str(row.submissions)]
+        cells = [str(row.rank or ""), plain(row.name), score, str(row.submissions)]
         table.add_row(*cells, style="bold" if row == own else None)
     Console(soft_wrap=True).print(table)
-
-
-def _plain(name: str) -> Any:
-    """Return a name from the service as text: no markup, nothing that moves a terminal's cursor."""
-    from rich.text import Text
-
-    return Text("".join(c if c.isprintable() else "�" for c in name))

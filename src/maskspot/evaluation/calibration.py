@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskspot.evaluation.logistic import newton, sigmoid
-from maskspot.evaluation.metrics import log_loss
+from maskspot.evaluation.metrics import BINS, Ranked, ece_of, log_loss
 
 _EDGE = 2.0**-53
 """The least distance of a probability from 1 that float64 can say; taken at 0 too, so that a
@@ -62,7 +62,7 @@ def fit(targets: ArrayLike, probabilities: ArrayLike) -> Calibration:
     return Calibration(float(scale), float(bias))
 
 
-def ece(targets: ArrayLike, probabilities: ArrayLike, bins: int = 15) -> float:
+def ece(targets: ArrayLike, probabilities: ArrayLike, bins: int = BINS) -> float:
     """Return the expected calibration error: mean |share of masks - mean probability| of bins.
 
     As in Naeini et al., Obtaining Well Calibrated Probabilities Using Bayesian Binning (AAAI
@@ -76,14 +76,7 @@ def ece(targets: ArrayLike, probabilities: ArrayLike, bins: int = 15) -> float:
         probabilities: 0 to 1, (N,).
         bins: at most so many; a few images fill fewer.
     """
-    t = np.asarray(targets, dtype=np.float64).ravel()
-    p = np.asarray(probabilities, dtype=np.float64).ravel()
-    if t.shape != p.shape:
-        raise ValueError(f"{len(t)} labels but {len(p)} probabilities")
-    _, place, count = np.unique(p, return_inverse=True, return_counts=True)
-    middle = np.cumsum(count) - count / 2
-    bin_of = (middle * bins / len(p)).astype(np.intp)[place]
-    return float(np.abs(np.bincount(bin_of, t - p)).sum() / len(p))
+    return float(ece_of(Ranked(targets, probabilities).groups(), bins)[0])
 
 
 def quality(targets: ArrayLike, probabilities: ArrayLike) -> dict[str, float]:

@@ -1,0 +1,121 @@
+"""What a model file says of itself, and what this machine offers."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import pytest
+
+from maskspot import Predictor, devices
+from maskspot._version import __version__
+from maskspot.cli import info
+from maskspot.models import find_model, shipped
+
+Cli = Callable[..., Any]
+
+
+def test_a_shipped_model_is_described_in_full(cli: Cli, predictor: Predictor) -> None:
+    found = json.loads(cli("info", "default", "--json").out)["model"]
+    file = find_model("default")
+    assert found["id"] == predictor.id
+    assert found["backbone"] == predictor.info.backbone
+    assert found["preprocessing"]["size"] == 256
+    assert found["heatmap"] is True
+    assert found["bytes"] == file.stat().st_size
+    assert found["card"] == str(file.with_suffix(".md"))
+    assert found["calibration"]["after"]["ece"] < found["calibration"]["before"]["ece"]
+
+
+def test_the_table_says_it_in_80_columns(
+    cli: Cli, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = cli("info", "default").out
+    assert max(map(len, text.splitlines())) <= 80
+    for word in (
+        predictor.id,
+        "efficientnet-lite0",
+        "squash, bilinear",
+        "heatmap",
+        "onnxruntime",
+        "cpu",
+    ):
+        assert word in text
+
+
+def test_without_a_model_the_shipped_ones_are_listed(cli: Cli) -> None:
+    found = json.loads(cli("info", "--json").out)
+    assert [each["name"] for each in found["models"]] == shipped()
+    text = cli("info").out
+    assert all(name in text for name in shipped())
+    assert f"maskspot         {__version__}" in text
+
+
+def test_a_copy_elsewhere_has_no_card(cli: Cli, tmp_path: Path) -> None:
+    copy = tmp_path / "mine.onnx"
+    copy.write_bytes(find_model("fast").read_bytes())
+    assert json.loads(cli("info", copy, "--json").out)["model"]["card"] is None
+
+
+def test_a_file_that_is_no_model_is_named(cli: Cli, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no")
+    result = cli("info", broken)
+    assert (result.code, result.out) == (3, "")
+    assert "broken.onnx" in result.err
+
+
+def test_what_a_model_says_is_text(
+    cli: Cli, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = info.describe("default") | {"name": "[red]x[/red]\x1b[2J"}
+    monkeypatch.setattr(info, "describe", lambda model: facts)
+    assert "[red]x[/red]�[2J" in cli("info", "default").out
+    assert "\x1b" not in cli("info", "default", "--json").out
+
+
+def test_devices_are_those_of_this_onnxruntime(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    providers = ["CUDAExecutionProvider", "AzureExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+    assert info.machine_facts()["devices"] == ["cpu", "cuda"]
+
+
+def test_two_runtimes_are_warned_of(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = ["onnxruntime", "onnxruntime-gpu"]
+    monkeypatch.setattr(devices, "installed_runtimes", lambda: iter(both))
+    result = cli("info", "fast", "--json")
+    assert "installed over each other" in result.err
+    assert json.loads(result.out)["machine"]["runtimes"] == both
+
+
+def test_extras_are_read_from_the_installed_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    required = [
+        "numpy>=1.26",
+        "no-such-package>=1; extra == 'heic'",
+        "maskspot[fetch]; extra == 'train'",
+        'numpy<9; (python_version < "3.14") and extra == "train"',
+        "pytest; extra == 'dev'",
+    ]
+    monkeypatch.setattr(metadata, "requires", lambda name: required)
+    found = info.machine_facts()["extras"]
+    assert found == {"heic": {"no-such-package": None}, "train": {"numpy": _version("numpy")}}
+
+
+def _version(name: str) -> str:
+    return metadata.version(name)
+
+
+def test_tensorflow_is_not_imported_for_its_version() -> None:
+    code = (
+        "import sys; sys.argv = ['maskspot', 'info', '--json']\n"
+        "from maskspot.cli import main\n"
+        "try: main()\n"
+        "finally: assert not {'tensorflow', 'keras', 'cv2', 'matplotlib'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
