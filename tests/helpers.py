@@ -58,7 +58,7 @@ def tiny_mobilenet() -> Iterator[None]:
             x = keras.layers.ReLU(6)(x)
         return keras.Model(inputs, x, name="tiny")
 
-    backbone = network._Backbone(build, (1 / 127.5,) * 3, (-1.0,) * 3, {})
+    backbone = network.Backbone(build, (1 / 127.5,) * 3, (-1.0,) * 3, {})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(network._BACKBONES, "mobilenet-0.25", lambda: backbone)
+        patch.setitem(network.BACKBONES, "mobilenet-0.25", lambda: backbone)
         yield

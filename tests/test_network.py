@@ -3,6 +3,7 @@
 import hashlib
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from keras.src.backend import config
 from maskspot import Predictor
 from maskspot.errors import DataError, DownloadError, UsageError
 from maskspot.exporting import export as exporting
-from maskspot.training import network
+from maskspot.training import backbones, network, settings
 from maskspot.training.config import resolve
 from maskspot.training.run import Run
 from maskspot.training.train import train
@@ -35,16 +36,55 @@ def test_efficientnet_goes_from_scratch_to_a_model_file(
     """Each of its seven kinds of block once: tracing all sixteen takes over a minute."""
     once = [block._replace(num_repeat=1) for block in efficientnet.model.DEFAULT_BLOCKS_ARGS]
     short = partial(efficientnet.tfkeras.EfficientNetB0, blocks_args=once)
-    backbone = network._efficientnet("efficientnet-b0", short)
-    monkeypatch.setitem(network._BACKBONES, "efficientnet-b0", lambda: backbone)
-    settings = resolve(options={"weights": "none", "size": 32, "epochs": 1, "batch_size": 32})
-    run = Run.create(tmp_path / "runs" / "b0", settings, [demo_data])
+    backbone = backbones._efficientnet("efficientnet-b0", short)
+    monkeypatch.setitem(network.BACKBONES, "efficientnet-b0", lambda: backbone)
+    goes_from_scratch_to_a_model_file("efficientnet-b0", 32, demo_data, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["efficientnet-b1", "vgg16", "inception-v3", "xception", "inception-resnet-v2"]
+)
+def test_so_do_the_backbones_that_the_original_compared(
+    name: str, demo_data: Path, tmp_path: Path
+) -> None:
+    goes_from_scratch_to_a_model_file(name, 80, demo_data, tmp_path)
+
+
+def goes_from_scratch_to_a_model_file(name: str, size: int, data: Path, folder: Path) -> None:
+    options = {"backbone": name, "weights": "none", "size": size, "epochs": 1, "batch_size": 32}
+    run = Run.create(folder / "runs" / "one", resolve(options=options), [data])
     train(run, Silent())
-    info, difference = exporting.export(run, tmp_path / "b0.onnx")
-    assert info.backbone == "efficientnet-b0"
+    info, difference = exporting.export(run, folder / "one.onnx")
+    assert info.backbone == name
     assert difference <= exporting.TOLERANCE
-    image = next((demo_data / "images").iterdir())
-    assert 0 <= Predictor(tmp_path / "b0.onnx").predict(image).probability <= 1
+    image = next((data / "images").iterdir())
+    score = Predictor(folder / "one.onnx").predict(image, heatmap=True)
+    assert score.probability is not None
+    assert 0 <= score.probability <= 1
+    assert score.heatmap is not None
+    logit = np.log(score.probability) - np.log1p(-score.probability)
+    assert np.isfinite(logit - score.heatmap.sum())
+
+
+def test_every_backbone_that_settings_know_can_be_built() -> None:
+    assert set(settings.BACKBONES) == set(backbones.BACKBONES)
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("vgg16", keras.applications.vgg16),
+        ("inception-v3", keras.applications.inception_v3),
+        ("xception", keras.applications.xception),
+        ("inception-resnet-v2", keras.applications.inception_resnet_v2),
+    ],
+)
+def test_pixels_are_what_the_backbones_weights_were_trained_on(name: str, module: Any) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype(np.float32)
+    model = network.build(resolve(options={"backbone": name, "weights": "none", "size": 96}))
+    given = keras.Model(model.input, body(model)._inbound_nodes[-1].input_tensors[0])
+    np.testing.assert_allclose(given(pixels), module.preprocess_input(pixels.copy()), atol=1e-4)
 
 
 @pytest.fixture

@@ -4,107 +4,17 @@ import contextlib
 import hashlib
 import os
 import sys
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import efficientnet.model
-import efficientnet.tfkeras as efn  # registers the custom layers that reloading needs
-import efficientnet.weights
 import keras
 
 from maskspot.errors import DataError, DownloadError, UsageError
+from maskspot.training.backbones import BACKBONES, Backbone, Published
 from maskspot.training.run import Run
 from maskspot.training.settings import Settings
-
-
-@dataclass(frozen=True)
-class _Published:
-    """Weights that a package downloads into Keras' cache; `digest` is SHA-256, MD5 or unknown."""
-
-    file: str
-    url: str
-    digest: str | None
-
-
-@dataclass(frozen=True)
-class _Backbone:
-    """A network without its top; its pixels are scaled to x * scale + offset, per channel."""
-
-    build: Callable[..., Any]
-    scale: tuple[float, ...]
-    offset: tuple[float, ...]
-    published: dict[str, _Published]
-
-
-# (x / 255 - mean) / std with ImageNet's mean and std: efficientnet's preprocess_input.
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-def _efficientnet(name: str, build: Callable[..., Any]) -> _Backbone:
-    imagenet = f"{name}_weights_tf_dim_ordering_tf_kernels_autoaugment_notop.h5"
-    student = f"{name}_noisy-student_notop.h5"
-    urls = efficientnet.weights
-    return _Backbone(
-        build,
-        scale=tuple(1 / (255 * std) for std in _STD),
-        offset=tuple(-mean / std for mean, std in zip(_MEAN, _STD, strict=True)),
-        published={
-            "imagenet": _Published(
-                imagenet,
-                urls.IMAGENET_WEIGHTS_PATH + imagenet,
-                urls.IMAGENET_WEIGHTS_HASHES[name][1],
-            ),
-            "noisy-student": _Published(
-                student, urls.NS_WEIGHTS_PATH + student, urls.NS_WEIGHTS_HASHES[name][1]
-            ),
-        },
-    )
-
-
-def _efficientnet_lite0() -> _Backbone:
-    """EfficientNet-B0 less squeeze-and-excitation, its swish made ReLU6: the authors' Lite0.
-
-    https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite, whose
-    pixels are (x - 127) / 128.
-    """
-
-    def plain(layer: Any) -> Any:
-        if isinstance(layer, keras.layers.Activation):
-            return keras.layers.ReLU(6, name=layer.name)
-        return layer.__class__.from_config(layer.get_config())
-
-    def build(**options: Any) -> Any:
-        blocks = [args._replace(se_ratio=None) for args in efficientnet.model.DEFAULT_BLOCKS_ARGS]
-        full = efn.EfficientNetB0(blocks_args=blocks, drop_connect_rate=0, **options)
-        return keras.models.clone_model(full, clone_function=plain)
-
-    return _Backbone(build, scale=(1 / 128,) * 3, offset=(-127 / 128,) * 3, published={})
-
-
-def _mobilenet() -> _Backbone:
-    def build(**options: Any) -> Any:
-        with warnings.catch_warnings():  # sizes other than 224 take the weights of 224: meant
-            warnings.simplefilter("ignore")
-            return keras.applications.MobileNet(alpha=0.25, **options)
-
-    file = "mobilenet_2_5_224_tf_no_top.h5"
-    url = f"https://storage.googleapis.com/tensorflow/keras-applications/mobilenet/{file}"
-    return _Backbone(
-        build,
-        scale=(1 / 127.5,) * 3,
-        offset=(-1.0,) * 3,
-        published={"imagenet": _Published(file, url, None)},
-    )
-
-
-_BACKBONES = {
-    "efficientnet-b0": lambda: _efficientnet("efficientnet-b0", efn.EfficientNetB0),
-    "efficientnet-lite0": _efficientnet_lite0,
-    "mobilenet-0.25": _mobilenet,
-}
 
 
 def build(settings: Settings) -> Any:
@@ -121,7 +31,7 @@ def build(settings: Settings) -> Any:
         DataError: the file of weights is missing or of another network.
         DownloadError: published weights could not be downloaded.
     """
-    backbone = _BACKBONES[settings.backbone]()
+    backbone = BACKBONES[settings.backbone]()
     shape = (None, None, 3)
     body = _body(backbone, shape, settings)
     if settings.normalisation == "unit":
@@ -131,7 +41,8 @@ def build(settings: Settings) -> Any:
             list(backbone.scale), list(backbone.offset), name="normalisation"
         )
     inputs = keras.Input(shape, name="images")
-    features = body(scaling(inputs))
+    scaled = scaling(inputs)
+    features = body(scaled[..., ::-1] if backbone.reversed else scaled)
     last = keras.layers.Dense(1, name="logit", dtype="float32")
     x = keras.layers.GlobalAveragePooling2D(name="pool")(features)
     x = keras.layers.Dropout(settings.dropout, name="dropout")(x)
@@ -193,7 +104,7 @@ def _take_weights(model: Any, settings: Settings) -> None:
     model.set_weights(load(run.kept()).get_weights())
 
 
-def _body(backbone: _Backbone, shape: tuple[None, None, int], settings: Settings) -> Any:
+def _body(backbone: Backbone, shape: tuple[None, None, int], settings: Settings) -> Any:
     def construct(weights: str | None) -> Any:
         return backbone.build(input_shape=shape, include_top=False, weights=weights)
 
@@ -220,7 +131,7 @@ def _body(backbone: _Backbone, shape: tuple[None, None, int], settings: Settings
 
 
 @contextlib.contextmanager
-def _download(published: _Published, settings: Settings) -> Iterator[None]:
+def _download(published: Published, settings: Settings) -> Iterator[None]:
     """Let a package download weights, with its progress on stderr and its failure on one line."""
     home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
     cached = home / "models" / published.file

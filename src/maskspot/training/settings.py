@@ -30,6 +30,14 @@ WEIGHTS = ("imagenet", "noisy-student", "maskspot", "none")
 """What `weights` may say instead of naming a file."""
 
 
+BACKBONES = (
+    *(f"efficientnet-b{size}" for size in range(8)),
+    *("efficientnet-lite0", "mobilenet-0.25"),
+    *("inception-v3", "inception-resnet-v2", "xception", "vgg16"),
+)
+"""What `backbone` may say; `backbones` builds them."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Every setting of a run. The defaults are the preset `default`; `help` is in the metadata."""
@@ -37,7 +45,7 @@ class Settings:
     backbone: str = _setting(
         "efficientnet-b0",
         "network",
-        choices=("efficientnet-b0", "efficientnet-lite0", "mobilenet-0.25"),
+        choices=BACKBONES,
     )
     weights: str = _setting("imagenet", f"what it starts from: {', '.join(WEIGHTS)}, or a file")
     init: str | None = _setting(None, "run whose network it starts from, in place of weights")
