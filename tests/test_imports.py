@@ -39,7 +39,10 @@ MAY_IMPORT = {
     "formats": set(),
     "outputs": {"datasets", "errors", "files", "formats", "journal", "results"},
     "datasets": {"_version", "datasets", "errors", "files", "images", "inputs"},
-    "evaluation": {"evaluation"},
+    "checking": {
+        *("checking", "datasets", "errors", "evaluation", "files", "images", "threads"),
+    },
+    "evaluation": {"datasets", "errors", "evaluation", "inputs"},
     "training": {
         *("_version", "datasets", "errors", "evaluation", "exporting", "files", "images"),
         *("models", "predictor", "training"),
@@ -77,7 +80,8 @@ def loaded_by(code: str) -> set[str]:
             for words in (
                 ["--help"],
                 ["--version"],
-                *([each, "--help"] for each in ("predict", "train", "export", "fetch")),
+                *([each, "--help"] for each in ("predict", "train", "export", "fetch", "check")),
+                *([each, "--help"] for each in ("evaluate", "info")),
             )
         ),
     ],

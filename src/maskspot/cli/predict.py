@@ -4,7 +4,7 @@ import json
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskspot.cli.console import progress_bar, say, warn
-from maskspot.errors import UsageError
+from maskspot.errors import MaskspotError, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -252,7 +252,11 @@ def _count(images: list[str]) -> int | None:
     from maskspot.inputs import SUFFIXES, find_items
 
     plain = (image.lower().endswith(SUFFIXES) or os.path.isdir(image) for image in images)
-    return sum(1 for _ in find_items(images)) if images and all(plain) else None
+    if not images or not all(plain):
+        return None
+    with suppress(MaskspotError, OSError):  # scoring meets it, too, and says so
+        return sum(1 for _ in find_items(images))
+    return None
 
 
 def _check_output(output: Path | None, inputs: "Iterable[str | Path | None]") -> None:
