@@ -85,6 +85,29 @@ def test_top_counts_what_failed_below_it(cli: Run, pictures: Path) -> None:
     assert "5 of 6 images scored" in result.err
 
 
+def test_a_submission_can_fill_what_is_missing(
+    cli: Run, pictures: Path, tmp_path: Path, expected: dict[str, float]
+) -> None:
+    (tmp_path / "s.csv").write_text("image,target\nb.jpg,0\nnone.jpg,0\na.jpg,0\n")
+    words = ("predict", pictures, "--sample", tmp_path / "s.csv")
+    assert (cli(*words).code, cli(*words).out) == (3, "")
+    result = cli(*words, "--on-error", "fill=0.25")
+    assert result.code == 1
+    assert "none.jpg: not among the images" in result.err
+    found = {row["image"]: float(row["target"]) for row in table(result.out)}
+    assert found == {"b.jpg": expected["b.jpg"], "none.jpg": 0.25, "a.jpg": expected["a.jpg"]}
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="POSIX")
+def test_a_stream_by_its_number_is_added_to(pictures: Path, tmp_path: Path) -> None:
+    line = f"{sys.executable} -m maskspot predict -q {pictures / 'a.jpg'} -o /dev/fd/1"
+    with (tmp_path / "all").open("wb") as file:
+        subprocess.run(f"echo one; {line}; echo two", shell=True, check=True, stdout=file)
+    first, header, row, last = (tmp_path / "all").read_text().splitlines()
+    assert (first, header, last) == ("one", "image,target", "two")
+    assert row.startswith(f"{pictures}/a.jpg,")
+
+
 def test_images_before_a_mistake_are_scored(cli: Run, pictures: Path) -> None:
     result = cli("predict", pictures / "a.jpg", pictures / "b.jpg", pictures / "no*.jpg")
     assert result.code == 3

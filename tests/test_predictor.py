@@ -1,6 +1,7 @@
 """The Python API, where the model runs, and scores kept by content."""
 
 import io
+import os
 import pickle
 import sqlite3
 import threading
@@ -64,6 +65,26 @@ def test_many_images_give_an_iterator_of_scores_in_their_order(
         assert [s.probability for s in scores] == [s.probability for s in singly]
     arrays = np.stack([np.zeros((9, 9, 3), np.uint8), np.full((9, 9, 3), 9, np.uint8)])
     assert [s.source for s in predictor.predict(arrays)] == ["", ""]
+
+
+def test_one_pillow_image_may_be_in_many_threads_and_stays_as_it_is(
+    predictor: Predictor, pictures: Path, tmp_path: Path
+) -> None:
+    with Image.open(pictures / "a.jpg") as image:
+        image.resize((2400, 1600)).save(tmp_path / "large.jpg")
+    expected = predictor.predict(tmp_path / "large.jpg")
+    for _ in range(3):
+        with Image.open(tmp_path / "large.jpg") as image:
+            assert all(same(each, expected) for each in predictor.predict([image] * 8))
+        with Image.open(tmp_path / "large.jpg") as image:
+            assert same(Predictor(draft=True).predict(image), expected)
+            assert image.size == (2400, 1600)
+
+
+@pytest.mark.parametrize("size", [0, -1, 10**9])
+def test_a_batch_has_a_size(size: int) -> None:
+    with pytest.raises(UsageError, match=f"batch_size: {size} is not from 1 to 4096"):
+        Predictor(batch_size=size)
 
 
 @pytest.mark.parametrize("thing", [None, 3, 1.5, object()])
@@ -280,6 +301,28 @@ def test_a_failing_model_reaches_the_caller_through_the_cache(
     cache = Cache(tmp_path / "cache", predictor.id)
     with pytest.raises(RuntimeError, match="no"):
         list(score(predictor, items(*[pictures / "a.jpg"] * 9), threads=4, cache=cache))
+
+
+def test_a_cache_passes_on_what_has_no_bytes_and_loads_it_once(
+    predictor: Predictor, pictures: Path, tmp_path: Path
+) -> None:
+    calls = []
+
+    def fail() -> bytes:
+        calls.append(1)
+        raise ImageError("no such page")
+
+    with Image.open(pictures / "a.jpg") as image:
+        image.load()
+        todo = [Item("image", lambda: image), Item("failing", fail)]
+        (tmp_path / "huge.jpg").touch()
+        os.truncate(tmp_path / "huge.jpg", 2**35)
+        todo += items(tmp_path / "huge.jpg", Path("/dev/null"))
+        cache = Cache(tmp_path / "cache", predictor.id)
+        found = list(score(predictor, todo, cache=cache))
+    assert same(found[0], predictor.predict(pictures / "a.jpg"))
+    assert [each.error is None for each in found] == [True, False, False, False]
+    assert (found[1].error, calls) == ("no such page", [1])
 
 
 def test_a_cache_that_fails_ends_the_run_also_where_others_wait_for_its_scores(

@@ -1,19 +1,23 @@
 """Scores kept by content: a picture that was scored once is not scored again."""
 
+import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from typing import cast
+from typing import NoReturn
 
 from maskspot.errors import DataError, ImageError
 from maskspot.inputs import Item
 from maskspot.results import Score
 
+_LARGEST = 2**28  # bytes of a file that is read whole, for its hash
 _OURS = int.from_bytes(b"mask")
 _TABLE = """
 CREATE TABLE IF NOT EXISTS scores (
@@ -129,10 +133,25 @@ class Cache:
 
 
 def _read(item: Item) -> tuple[bytes | None, Item]:
-    """Return the SHA-256 of an item's bytes, and the item with these; no hash if there are none."""
+    """Return the SHA-256 of an item's bytes, and the item as it was read; no hash without bytes."""
     try:
         image = item.load()
-        content = image if isinstance(image, bytes) else Path(cast("Path", image)).read_bytes()
-    except (OSError, ImageError):
-        return None, item  # the predictor says what is wrong
+        content = _content(image)
+    except (OSError, ImageError) as error:
+        return None, replace(item, load=partial(_fail, error))
+    if content is None:
+        return None, replace(item, load=lambda: image)
     return sha256(content).digest(), replace(item, load=lambda: content)
+
+
+def _content(image: object) -> bytes | None:
+    if isinstance(image, str | os.PathLike):
+        facts = os.stat(image)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > _LARGEST:
+            return None
+        return Path(image).read_bytes()
+    return bytes(image) if isinstance(image, bytes | bytearray) else None
+
+
+def _fail(error: Exception) -> NoReturn:
+    raise error

@@ -8,6 +8,13 @@ from pathlib import Path
 from maskspot.errors import DataError
 
 
+def is_stream(path: Path) -> bool:
+    """Say whether what is written there goes on to somewhere else: a pipe, a device."""
+    if os.path.abspath(path).startswith(("/dev/", "/proc/")):
+        return True
+    return os.path.exists(path) and not os.path.isfile(path)
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder against other maskspots, where the system can lock one.
@@ -43,7 +50,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: the folder is missing or cannot be written, at once, before any work is done.
     """
-    if os.path.exists(path) and not os.path.isfile(path):
+    if is_stream(path):
         try:
             yield path
         except OSError as error:

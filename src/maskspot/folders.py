@@ -18,7 +18,7 @@ SUFFIXES = (
 )
 """File endings, in lower case, by which a folder's images are told from its other files."""
 
-_RUN = 10_000  # names that are sorted in memory at once
+_RUN = 2_000  # names that are sorted in memory at once
 _OPEN = 64  # sorted runs that are merged at once, each of them an open file
 
 _DIGITS = re.compile(r"([0-9]+)")

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
+from threading import Lock
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -44,6 +45,8 @@ _UPRIGHT = {
 
 _SIDEWAYS = [turn for orientation, turn in _UPRIGHT.items() if orientation > 4]  # noqa: PLR2004
 
+
+_CALLERS = Lock()
 
 _DRAFT = 2
 """Times the network's input that a JPEG decoded as a draft has left at least, each way."""
@@ -177,7 +180,8 @@ def open_image(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0
         raise TypeError(f"a {type(source).__name__} is no image, path, bytes or binary file")
     try:
         if isinstance(source, Image.Image):
-            return _to_rgb(source, max_pixels, least)
+            with _CALLERS:  # it may be in several threads' hands, and is not read yet
+                return _to_rgb(source, max_pixels, 0)  # no draft: it would shrink the caller's
         if isinstance(source, str | os.PathLike):
             with Path(source).open("rb") as file:
                 return _decode(file, max_pixels, least)

@@ -5,10 +5,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from maskspot.errors import DataError, ImageError, UsageError
-from maskspot.folders import SUFFIXES, Found, has_pattern, own_ending, walk, walk_pattern
+from maskspot.folders import SUFFIXES, Found, has_pattern, is_image, own_ending, walk, walk_pattern
 from maskspot.lists import listed
 
 if TYPE_CHECKING:
@@ -84,10 +84,18 @@ def items_from(paths: Iterable[str]) -> Iterator[Item]:
         yield from _named(path, alone=False)
 
 
-def choose(names: Sequence[str], items: Iterable[Item], where: Path) -> list[Item]:
+def choose(
+    names: Sequence[str], items: Iterable[Item], where: Path, fill: bool = False
+) -> list[Item]:
     """Return the images that a CSV names, by its names and in its order, as `match_names` does.
 
     Others are dropped as they come; but of a compressed tar, those that it names are in memory.
+
+    Args:
+        names: as the CSV has them.
+        items: to choose from.
+        where: the CSV, for errors.
+        fill: let those that are missing be items that say so.
 
     Raises:
         DataError: some are missing, or a name fits several.
@@ -98,8 +106,18 @@ def choose(names: Sequence[str], items: Iterable[Item], where: Path) -> list[Ite
         path = PurePosixPath(item.name)
         if not wanted.isdisjoint((item.name, path.name, path.stem)):
             found[item.name] = item
-    chosen = match_names(names, {name: name for name in found}, where)
-    return [replace(found[chosen[name]], name=name) for name in names]
+    match = find_names if fill else match_names
+    chosen = match(names, {name: name for name in found}, where)
+    if isinstance(chosen, tuple):
+        chosen = chosen[0]
+    return [
+        replace(found[chosen[name]], name=name) if name in chosen else Item(name, _missing)
+        for name in names
+    ]
+
+
+def _missing() -> NoReturn:
+    raise ImageError("not among the images", "missing")
 
 
 def find_images(arguments: Sequence[Path]) -> dict[str, Path]:
@@ -218,7 +236,7 @@ def _named(name: str, alone: bool) -> Iterator[Item]:
     elif os.path.isdir(name):
         what = f"{name}: no images in this folder ({', '.join(SUFFIXES)})"
         yield from _some(_files(walk(name), name, "" if alone else _posix(name, "/")), what)
-    elif is_archive(name):
+    elif not is_image(name) and is_archive(name):  # so that no image is opened twice
         prefix = "" if alone else _posix(name, "/")
         found = (Item(prefix + shown, load, path) for shown, load in members(name))
         yield from _some(found, f"{name}: no images in this archive ({', '.join(SUFFIXES)})")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from maskspot.errors import DataError, UsageError
-from maskspot.files import locked
+from maskspot.files import is_stream, locked
 from maskspot.results import Score
 
 _COLUMNS = [field.name for field in fields(Score) if field.name != "heatmap"]
@@ -73,7 +73,7 @@ class Journal:
             DataError: its header is damaged, or another process is writing it.
             OSError: the folder is missing or cannot be written.
         """
-        if os.path.exists(output) and not os.path.isfile(output):
+        if is_stream(output):
             with cls.temporary() as journal:
                 yield journal
             return

@@ -276,7 +276,7 @@ def _stream(path: Path | None) -> Iterator[IO[bytes]]:
         return
     with replacing(path) as beside:
         try:
-            with beside.open("wb") as file:
+            with beside.open("ab" if beside == path else "wb") as file:
                 yield file
         except OSError as error:  # a full disk: name what it was to hold
             if error.errno is None or error.filename:

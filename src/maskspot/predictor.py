@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from maskspot.devices import open_session
-from maskspot.errors import ImageError, MaskspotError, ModelFileError
+from maskspot.errors import ImageError, MaskspotError, ModelFileError, UsageError
 from maskspot.images import MAX_PIXELS, ImageSource
 from maskspot.modelfile import HEATMAP, INPUT, OUTPUT, ModelInfo, read_info
 from maskspot.models import DEFAULT, find_model
@@ -24,6 +24,9 @@ from maskspot.threads import ordered, usable_cpus
 
 _BATCH = 32
 """Images that go through the network at once on an accelerator."""
+
+
+_LARGEST_BATCH = 4096
 
 
 class Predictor:
@@ -62,8 +65,10 @@ class Predictor:
 
         Raises:
             ModelFileError: it is missing, damaged, or not one this version understands.
-            UsageError: the device is not there.
+            UsageError: the device is not there, or no batch has that size.
         """
+        if batch_size is not None and not 1 <= batch_size <= _LARGEST_BATCH:
+            raise UsageError(f"batch_size: {batch_size} is not from 1 to {_LARGEST_BATCH}")
         file = find_model(model).absolute()
         asked: dict[str, Any] = {"device": device, "batch_size": batch_size}
         self._again = partial(Predictor, file, **asked, max_pixels=max_pixels, draft=draft)

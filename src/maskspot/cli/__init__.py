@@ -42,7 +42,8 @@ def _app(words: Sequence[str]) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_root)
-    for name in [word for word in words if word in COMMANDS][:1] or COMMANDS:
+    first = [word for word in words if not word.startswith("-")][:1]
+    for name in first if first and first[0] in COMMANDS and words[0] != "--help" else COMMANDS:
         module = import_module(f"maskspot.cli.{COMMANDS[name]}")
         app.command()(getattr(module, name))
     return app
@@ -94,7 +95,7 @@ def main() -> NoReturn:
         where = f"{error.filename}: " if error.filename else ""
         say(f"error: {where}{error.strerror or error}")
         code = 3
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         if _was_interrupted(error):
             code = 130
         elif hasattr(error, "format_message"):  # Typer's usage errors; their class is private to it

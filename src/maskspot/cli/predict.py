@@ -115,14 +115,13 @@ def predict(
     natural order, an image named by its path inside the one folder, or else as you wrote it. What
     is finished is kept beside the output: after a stop, --resume goes on.
     """
-    from maskspot.devices import installed_runtimes, two_runtimes
     from maskspot.images import MAX_PIXELS
     from maskspot.models import DEFAULT
     from maskspot.outputs import Form, OnError, Sample, format_of, write_scores
     from maskspot.predictor import Predictor
     from maskspot.scoring import score
 
-    if output in (Path("-"), Path("/dev/stdout")):
+    if str(output) in ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"):
         output = None
     if resume is not None and output is None:
         raise UsageError("--resume: standard output cannot be resumed; name a file with --output")
@@ -138,7 +137,7 @@ def predict(
     if form.sample and sample:
         from maskspot.inputs import choose
 
-        items = choose(form.sample.names, items, sample)
+        items = choose(form.sample.names, items, sample, fill=policy.kind == "fill")
     predictor = Predictor(
         DEFAULT if model is None else model,
         device=device,
@@ -146,6 +145,8 @@ def predict(
         max_pixels=max_pixels or MAX_PIXELS,
         draft=draft,
     )
+    from maskspot.devices import installed_runtimes, two_runtimes
+
     runtimes = list(installed_runtimes())
     if len(runtimes) > 1:
         warn(two_runtimes(runtimes))
@@ -165,7 +166,8 @@ def predict(
             finished=journal.finished() if journal else (),
             heatmaps=heatmaps,
         )
-        shown = _shown(scores, bar, images or [])
+        named = len(form.sample.names) if form.sample else None
+        shown = _shown(scores, bar, images or [], named)
         if journal:
             counts = _write_whole(shown, journal, form, output, sort=sort or bool(top), top=top)
         else:
@@ -223,19 +225,19 @@ def _write_whole(
         # Of all images, not only of those that --top leaves.
         counts = replace(counts, scored=journal.count - journal.failed, failed=journal.failed)
     except BaseException:
-        if output and journal.count and not output.is_char_device():
-            say(f"{output}: what is finished is kept beside it; --resume goes on with it")
+        if output and journal.count and journal.path_for(output).exists():
+            say(f"{output}: what is finished is kept beside it; the same with --resume goes on")
         raise
     journal.remove()
     return counts
 
 
 def _shown(
-    scores: "Iterable[Score]", bar: "Progress | None", images: list[str]
+    scores: "Iterable[Score]", bar: "Progress | None", images: list[str], count: int | None
 ) -> "Iterator[Score]":
     """Pass scores on: failures are told, the others counted where a person looks."""
-    task = bar.add_task("scoring", total=None) if bar else None
-    if bar and task is not None:
+    task = bar.add_task("scoring", total=count) if bar else None
+    if bar and task is not None and count is None:
         # Counting a million files takes seconds, which scoring need not wait for.
         total = threading.Thread(target=lambda: bar.update(task, total=_count(images)), daemon=True)
         total.start()
