@@ -89,6 +89,7 @@ def test_help_tells_what_every_argument_and_option_is(
     assert [text for text in helps if text[:25] not in shown] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["inputs.md", "outputs.md", "predicting.md"])
 def test_the_examples_of_predict_run(name: str, photos: Path) -> None:
     lines = "\n".join(blocks(ROOT / "docs" / name, "sh")).splitlines()

@@ -42,9 +42,7 @@ def test_efficientnet_goes_from_scratch_to_a_model_file(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["efficientnet-b1", "vgg16", "inception-v3", "xception", "inception-resnet-v2"]
-)
+@pytest.mark.parametrize("name", ["efficientnet-b1", "vgg16", "inception-v3", "xception"])
 def test_so_do_the_backbones_that_the_original_compared(
     name: str, demo_data: Path, tmp_path: Path
 ) -> None:
@@ -101,12 +99,18 @@ def keras_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("backbone", "weights", "file"),
     [
-        (
+        pytest.param(
             "efficientnet-b0",
             "imagenet",
             "efficientnet-b0_weights_tf_dim_ordering_tf_kernels_autoaugment_notop.h5",
+            marks=pytest.mark.slow,
         ),
-        ("efficientnet-b0", "noisy-student", "efficientnet-b0_noisy-student_notop.h5"),
+        pytest.param(
+            "efficientnet-b0",
+            "noisy-student",
+            "efficientnet-b0_noisy-student_notop.h5",
+            marks=pytest.mark.slow,
+        ),
         ("mobilenet-0.25", "imagenet", "mobilenet_2_5_224_tf_no_top.h5"),
     ],
 )

@@ -25,7 +25,7 @@ from maskspot.training import network
 from maskspot.training.config import resolve
 from maskspot.training.warmstart import load_model_file
 
-pytestmark = pytest.mark.train
+pytestmark = [pytest.mark.train, pytest.mark.slow]
 
 SIZE = 32
 B0 = ModelInfo("b0", Preprocessing(SIZE), "efficientnet-b0")
