@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "journal": {"errors", "files", "results"},
     "formats": set(),
     "outputs": {"datasets", "errors", "files", "formats", "journal", "results"},
-    "datasets": {"_version", "datasets", "errors", "files", "images", "inputs"},
+    "datasets": {"_version", "containers", "datasets", "errors", "files", "images", "inputs"},
     "checking": {
         *("checking", "datasets", "errors", "evaluation", "files", "images", "threads"),
     },

@@ -143,7 +143,7 @@ def _walk_tar(stream: IO[bytes]) -> Iterator[tuple[str, int, bool]]:
         if kind in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME):
             text = _exactly(stream, size if size <= _MEGA else -1)
             is_name = kind == tarfile.GNUTYPE_LONGNAME
-            said |= {b"path": text.partition(b"\0")[0]} if is_name else _read_pax(text)
+            said |= {b"path": text.partition(b"\0")[0]} if is_name else read_pax(text)
             stream.seek(-size % _TAPE, os.SEEK_CUR)
             continue
         if kind == tarfile.GNUTYPE_SPARSE:
@@ -166,7 +166,7 @@ def _walk_tar(stream: IO[bytes]) -> Iterator[tuple[str, int, bool]]:
     stream.read(_MEGA)  # what has a checksum has it at its end
 
 
-def _read_pax(text: bytes) -> dict[bytes, bytes]:
+def read_pax(text: bytes) -> dict[bytes, bytes]:
     """Read what matters of lines such as `21 path=images/a.jpg`, 21 being its length in bytes."""
     found = {}
     at = 0

@@ -4,10 +4,20 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "-m", "--model", help="Model file, or a shipped model's name.", show_default="default"
+    ),
+]
+"""The option of the commands that score."""
 
 
 def say(*words: object) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maskspot.cli.console import plain, progress_bar, say
+from maskspot.cli.console import Model, plain, progress_bar, say
 from maskspot.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -46,12 +46,7 @@ def evaluate(
             "-p", "--predictions", help="Or what was predicted for them: CSV or JSON Lines."
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "-m", "--model", help="Model file, or a shipped model's name.", show_default="default"
-        ),
-    ] = None,
+    model: Model = None,
     against: Annotated[
         Path | None, typer.Option(help="Another model's predictions, to compare with.")
     ] = None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maskspot.cli.console import progress_bar, say, warn
+from maskspot.cli.console import Model, progress_bar, say, warn
 from maskspot.errors import MaskspotError, UsageError
 
 if TYPE_CHECKING:
@@ -59,12 +59,7 @@ def predict(
     top: Annotated[
         int | None, typer.Option(min=1, help="Only the most probable, so many of them.")
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "-m", "--model", help="Model file, or a shipped model's name.", show_default="default"
-        ),
-    ] = None,
+    model: Model = None,
     sample: Annotated[
         Path | None,
         typer.Option(help="Sample submission whose header, rows and order to follow."),

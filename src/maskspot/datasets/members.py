@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, TypeVar
 
+from maskspot.containers import read_pax
 from maskspot.errors import DataError
 
 BLOCK = 2**18
@@ -89,7 +90,7 @@ def _walk_tar(stream: IO[bytes], most: int) -> Iterator[Entry]:
         if info.type in (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME) and size <= _MEGA:
             text = b"".join(_take(stream, size, most))
             is_pax = info.type == tarfile.XHDTYPE
-            said |= _read_pax(text) if is_pax else {b"path": text.partition(b"\0")[0]}
+            said |= read_pax(text) if is_pax else {b"path": text.partition(b"\0")[0]}
         elif info.type in (tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK):
             measure(_take(stream, size, most))
         else:
@@ -120,22 +121,6 @@ def _take(stream: IO[bytes], size: int, most: int) -> Iterator[bytes]:
         if stream.tell() > most:
             raise fault(f"holds more than {most} bytes for its size")
         yield block
-
-
-def _read_pax(text: bytes) -> dict[bytes, bytes]:
-    """Read what matters of lines such as `21 path=images/a.jpg`, 21 being its length in bytes."""
-    found = {}
-    at = 0
-    while at < len(text):
-        start = text.index(b" ", at) + 1
-        end = at + int(text[at : start - 1])
-        if not start < end <= len(text):
-            raise ValueError(end)
-        key, _, value = text[start : end - 1].partition(b"=")
-        if key in (b"path", b"size") or key.startswith(_SPARSE):
-            found[key[: len(_SPARSE)]] = value
-        at = end
-    return found
 
 
 def _sane(items: Iterator[_T], name: str = "") -> Iterator[_T]:
