@@ -280,6 +280,12 @@ def test_a_pattern_without_a_match_is_an_error(tmp_path: Path) -> None:
             names(tmp_path / pattern)
 
 
+def test_stars_in_a_row_cost_no_more_than_one(tmp_path: Path) -> None:
+    deep = "d/" * 24
+    plant(tmp_path, f"{deep}a.jpg", f"{deep}b.png")
+    assert names(f"{tmp_path}/{'**/' * 24}*.jpg") == [f"{tmp_path}/{deep}a.jpg"]
+
+
 def test_a_pattern_opens_archives_where_it_says_how_they_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,6 +330,18 @@ def test_a_zip_is_read_in_place_in_natural_order_by_many_threads(kind: int, tmp_
         for item, data in zip(found * 20, pool.map(read, found * 20), strict=True):
             assert data == FILES[item.name]
     assert names(archive, "x.jpg")[:1] == [f"{archive}/a.png"]
+
+
+def test_names_in_a_zip_are_utf_8_where_they_can_be_whatever_it_says(tmp_path: Path) -> None:
+    files = {"été/写真2.jpg": b"1", "été/写真10.jpg": b"2", "caf_.jpg": b"3"}
+    data = bytearray(make_zip(tmp_path / "z.zip", files).read_bytes())
+    for mark, flags in ((b"PK\1\2", 8), (b"PK\3\4", 6)):
+        for each in re.finditer(mark, bytes(data)):
+            data[each.start() + flags + 1] &= ~8  # that they are UTF-8
+    (tmp_path / "z.zip").write_bytes(data.replace(b"caf_", "café".encode("cp437")))
+    found = list(find_items([str(tmp_path / "z.zip")]))
+    assert [item.name for item in found] == ["café.jpg", "été/写真2.jpg", "été/写真10.jpg"]
+    assert [read(item) for item in found] == [b"3", b"1", b"2"]
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
@@ -629,7 +647,7 @@ def test_nothing_but_a_url_asks_for_fsspec(tmp_path: Path) -> None:
 
 
 @settings(max_examples=40)
-@given(st.lists(WORDS))
+@given(st.lists(WORDS, min_size=1))
 @example(["caf\udce9.jpg", " ", "b.jpg "])
 def test_a_list_gives_what_was_written_into_it(paths: list[str]) -> None:
     encoded = [path.encode("utf-8", "surrogateescape") for path in paths]
@@ -642,7 +660,23 @@ def test_a_list_gives_what_was_written_into_it(paths: list[str]) -> None:
                     each.removeprefix("\ufeff") if not mark and not at else each
                     for at, each in enumerate(paths)
                 ]
-                assert list(listed("-")) == [each for each in expected if each.strip()]
+                expected = [each for each in expected if each.strip()]
+                if expected:
+                    assert list(listed("-")) == expected
+                    continue
+                with pytest.raises(DataError):
+                    list(listed("-"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("list.txt", ""), ("list.txt", "\n \n\n"), ("list.csv", "image\n\n")]
+)
+def test_a_list_that_names_nothing_is_an_error_as_a_folder_without_images_is(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=rf"^--from: .*{name}: names no images"):
+        list(listed(str(tmp_path / name)))
 
 
 def test_a_list_is_read_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:

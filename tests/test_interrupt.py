@@ -46,6 +46,59 @@ def test_a_stopped_prediction_leaves_the_old_output_and_what_it_needs_to_go_on(
     assert [path.name for path in output.parent.iterdir()] == ["sub.csv"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("typer", "click.core", "maskspot.cli.console", "maskspot.cli.predict", "PIL.Image"),
+        *("numpy", "numpy.linalg", "onnxruntime", "maskspot.predictor", "maskspot.journal"),
+    ],
+)
+def test_ctrl_c_while_anything_is_imported_is_one_line(
+    pictures: Path, tmp_path: Path, module: str
+) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r} and self in sys.meta_path:\n"
+        "            sys.meta_path.remove(self)\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from maskspot.cli import main\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "main()\n"
+    )
+    words = [sys.executable, "-c", code, "predict", str(pictures), "-o", str(tmp_path / "sub.csv")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    # Python itself makes a signal of it, which is 130 for a shell, if it came while a string ran.
+    assert done.returncode in (130, -signal.SIGINT)
+    assert done.stderr == "interrupted\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX pipes")
+@pytest.mark.parametrize(("kind", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_pipe_that_nobody_writes_to_does_not_keep_a_stopped_run(
+    pictures: Path, kind: signal.Signals, code: int
+) -> None:
+    os.mkfifo(pictures / "pipe")
+    words = ["predict", str(pictures / "a.jpg"), str(pictures / "pipe"), str(pictures / "b.jpg")]
+    with subprocess.Popen(
+        [sys.executable, "-m", "maskspot", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    ) as running:
+        assert running.stdout
+        assert running.stdout.readline() == "image,target\n"
+        running.send_signal(kind)
+        _, errors = running.communicate(timeout=30)
+    assert running.returncode == code
+    assert errors == ("interrupted\n" if code == 130 else "")
+
+
 def shell(words: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
     """Run a line in a shell, `maskspot` being this interpreter's."""
     line = words.replace("maskspot", f"{sys.executable} -m maskspot")
@@ -57,6 +110,19 @@ def shell(words: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
 def test_a_closed_pipe_is_no_traceback(pictures: Path) -> None:
     done = shell(f"maskspot predict -q {pictures} | head -n 1")
     assert (done.stdout, done.stderr) == (b"image,target\n", b"")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
+@pytest.mark.parametrize("words", [["predict", "-q", "{}"], ["--help"], ["--version"]])
+def test_a_closed_pipe_is_the_exit_code_that_a_shell_knows(
+    pictures: Path, words: list[str]
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [sys.executable, "-m", "maskspot", *(word.format(pictures) for word in words)]
+    done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
 
 
 def test_closed_streams_are_no_traceback(pictures: Path, tmp_path: Path) -> None:

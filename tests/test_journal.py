@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -248,6 +249,23 @@ def test_two_at_once_are_refused(output: Path, stopped: bool) -> None:
         journal.write(SCORES[0])
         second()
     resume(output)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no locks there")
+def test_however_many_start_at_once_each_runs_or_is_told_why_not(output: Path) -> None:
+    def run(_: int) -> str:
+        try:
+            with Journal.open(output, MADE_WITH, resume=False) as journal:
+                journal.write(SCORES[0])
+                journal.remove()
+        except DataError as error:
+            return str(error)
+        return "ran"
+
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(run, range(1000)))
+    assert found == {"ran", f"{output}: another maskspot is writing it; wait for it"}
+    assert names(output) == []
 
 
 def test_an_output_without_a_folder_is_told_at_once(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from maskspot import formats
 from maskspot.errors import DataError, ImageError, MissingExtraError, UsageError
+from maskspot.files import replacing
 from maskspot.journal import Journal
 from maskspot.outputs import (
     Counts,
@@ -241,6 +242,8 @@ def test_a_threshold_is_a_probability(threshold: float) -> None:
         ("sub.csv", "jsonl", "jsonl"),
         (None, "jsonl", "jsonl"),
         ("sub.jsonl", "csv", "csv"),
+        ("sub.csv.gz", "csv", "csv"),
+        (".hidden", None, "csv"),
     ],
 )
 def test_the_format_is_what_the_ending_says_or_what_was_asked(
@@ -253,6 +256,9 @@ def test_a_format_that_cannot_be_is_told_before_any_work(monkeypatch: pytest.Mon
     for text in ("xlsx", ""):
         with pytest.raises(UsageError, match=r"--format: '.*' is not csv, jsonl or parquet"):
             format_of(Path("sub.csv"), text)
+    for name in ("sub.json", "sub.csv.gz", "a.b/sub.TSV", "sub.xlsx", "sub.csv~"):
+        with pytest.raises(UsageError, match=rf"^--output: {name}: .* is none of .*--format"):
+            format_of(Path(name), None)
     monkeypatch.setattr("maskspot.outputs.find_spec", lambda _: object())
     assert format_of(Path("a.pq"), None) == format_of(Path("a.parquet"), None) == "parquet"
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
@@ -313,6 +319,32 @@ def test_an_output_appears_whole_or_not_at_all(tmp_path: Path, kind: Any) -> Non
     with pytest.raises(DataError, match="damaged"):
         write_scores(scores(), Form(kind), tmp_path / "out")
     assert os.listdir(tmp_path) == []
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from maskspot.outputs import Form, write_scores
+from maskspot.results import Score
+
+def scores():
+    for at in range(10_000):
+        yield Score(f"{at}.jpg", 0.5)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+write_scores(scores(), Form(), Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no locks there")
+def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "out.csv")], check=False)
+    assert len(os.listdir(tmp_path)) == 1
+    with replacing(tmp_path / "living.csv") as beside:
+        beside.write_text("half of it")
+        write_scores(SCORES, Form(), tmp_path / "out.csv")
+        assert sorted(os.listdir(tmp_path)) == sorted([beside.name, "out.csv"])
+    assert (tmp_path / "living.csv").read_text() == "half of it"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maskspot import threads as maskspot_threads
 from maskspot.threads import ordered, usable_cpus
 
 
@@ -44,6 +45,54 @@ def test_a_failure_reaches_the_caller_and_stops_the_threads() -> None:
     with pytest.raises(ValueError, match="three"):
         next(results)
     assert not [t for t in threading.enumerate() if t.name.startswith("maskspot")]
+
+
+def test_what_is_done_goes_out_before_more_is_drawn() -> None:
+    """A list that grows slowly has each row once the next line is there, not many lines later."""
+    done = threading.Event()
+
+    def work(batch: list[int]) -> list[int]:
+        done.set()
+        return batch
+
+    def slow() -> Iterator[int]:
+        for at in range(3):
+            yield at
+            assert done.wait(10)
+            time.sleep(0.2)  # until the thread has handed its result over
+            done.clear()
+            drawn.append(at)
+
+    drawn: list[int] = []
+    for each in ordered(work, slow(), 2):
+        assert len(drawn) <= each + 1
+
+
+def test_closing_waits_for_what_runs_and_not_for_what_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(maskspot_threads, "_PATIENCE", 0.2)
+    third, release = threading.Event(), threading.Event()
+    ended = []
+
+    def work(batch: list[int]) -> list[int]:
+        if batch == [0]:
+            third.wait(60)
+        elif batch == [1]:
+            release.wait(60)
+        elif batch == [2]:
+            third.set()
+            time.sleep(0.05)
+            ended.append(2)
+        return batch
+
+    results = ordered(work, itertools.count(), 3)
+    assert next(results) == 0
+    started = time.monotonic()
+    results.close()
+    assert time.monotonic() - started < 10
+    assert ended == [2]
+    release.set()
 
 
 @pytest.mark.parametrize(

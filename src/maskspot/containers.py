@@ -5,6 +5,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import IO, TYPE_CHECKING
 
@@ -24,7 +25,7 @@ _RATIO, _SMALL = 1000, 2**26  # times that an image may grow, unless it stays sm
 _BLOCK, _TAPE, _MEGA = 2**18, 512, 2**20
 _ZIP = (b"PK\3\4", b"PK\5\6")
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\0": "lzma"}
-_ENCRYPTED = 0x41
+_ENCRYPTED, _UTF_8 = 0x41, 0x800  # a zip's flags
 
 
 def is_archive(path: str) -> bool:
@@ -79,11 +80,20 @@ def _zip_members(path: str) -> Iterator[Member]:
         (name, info)
         for info in source.infolist()
         if stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
-        and (name := _shown(info.filename.replace("\\", "/")))
+        and (name := _shown(_zip_name(info).replace("\\", "/")))
     ]
     found.sort(key=lambda each: path_key(each[0]))
     for name, info in found:
         yield name, partial(_read_zip, source, info, lock)
+
+
+def _zip_name(info: "zipfile.ZipInfo") -> str:
+    """Return a member's name: many programs write UTF-8 and do not say so, as macOS does."""
+    name = info.filename
+    if not info.flag_bits & _UTF_8:
+        with suppress(UnicodeError):  # no UTF-8: what zipfile made of it stays
+            name = name.encode("cp437").decode("utf-8")
+    return name
 
 
 def _read_zip(source: "zipfile.ZipFile", info: "zipfile.ZipInfo", lock: threading.Lock) -> bytes:

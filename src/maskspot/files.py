@@ -1,11 +1,14 @@
 """Files appear whole or not at all: written beside, then renamed."""
 
+import glob
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from maskspot.errors import DataError
+
+_BESIDE = ".maskspot-"  # how the names begin of files that are not whole yet
 
 
 def is_stream(path: Path) -> bool:
@@ -16,8 +19,8 @@ def is_stream(path: Path) -> bool:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder against other maskspots, where the system can lock one.
+def locked(path: Path) -> Iterator[bool]:
+    """Hold a folder or file against other maskspots; say whether the system can lock one.
 
     Raises:
         DataError: another process holds it.
@@ -25,18 +28,19 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         import fcntl
     except ImportError:  # Windows
-        yield
+        yield False
         return
-    handle = os.open(folder, os.O_RDONLY)
+    held = True
+    handle = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        raise DataError(f"{folder}: another maskspot is at work there; wait for it") from None
+        raise DataError(f"{path}: another maskspot is at work there; wait for it") from None
     except OSError:  # a file system without locks
-        pass
+        held = False
     try:
-        yield
+        yield held
     finally:
         os.close(handle)
 
@@ -62,21 +66,38 @@ def replacing(path: Path) -> Iterator[Path]:
     # Keras and onnxruntime tell formats by endings.
     suffix = path.suffix if len(os.fsencode(path.suffix)) < 16 else ""  # noqa: PLR2004
     try:
-        handle, name = tempfile.mkstemp(f".tmp{suffix}", ".maskspot-", path.parent)
+        handle, name = tempfile.mkstemp(f".tmp{suffix}", _BESIDE, path.parent)
     except OSError as error:  # about a name that means nothing to the user
         raise OSError(error.errno, error.strerror, str(path.parent)) from None
     os.close(handle)
     beside = Path(name)
     try:
-        yield beside
-        with beside.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        # mkstemp makes files private; the result gets what any new file gets, or keeps
-        # what it had.
-        beside.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
-        beside.replace(path)
+        with locked(beside):  # which tells it from what a killed process left
+            yield beside
+            with beside.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            # mkstemp makes files private; the result gets what any new file gets, or keeps
+            # what it had.
+            beside.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
+            beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what processes left that were killed in `replacing`, of files with `path`'s ending.
+
+    What a living process writes is locked, or still empty; without locks nothing is removed.
+    """
+    if is_stream(path):
+        return
+    path = Path(os.path.realpath(path))
+    for left in path.parent.glob(f"{_BESIDE}*.tmp{glob.escape(path.suffix)}"):
+        with suppress(OSError, DataError):
+            if left.stat().st_size:
+                with locked(left) as held:
+                    if held:
+                        left.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

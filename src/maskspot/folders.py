@@ -128,6 +128,8 @@ def walk_pattern(pattern: str) -> tuple[str, Iterator[Found]]:
     parts = pattern.split("/")
     first = next(at for at, part in enumerate(parts) if has_pattern(part))
     prefix, parts = "".join(part + "/" for part in parts[:first]), parts[first:]
+    # Two in a row say no more than one, and each takes its time.
+    parts = [part for at, part in enumerate(parts) if part != "**" or parts[at - 1 : at] != ["**"]]
     every = own_ending(pattern)
 
     def wanted(path: str) -> bool:

@@ -139,11 +139,11 @@ def find_images(arguments: Sequence[Path]) -> dict[str, Path]:
         if not os.path.isdir(argument):
             found[argument.as_posix()] = argument
             continue
-        before = len(found)
-        for path in _walk(argument):
-            found[(path.relative_to(argument) if alone else path).as_posix()] = path
-        if len(found) == before:
-            raise DataError(f"{argument}: no images in this folder ({', '.join(SUFFIXES)})")
+        for item in _in_folder(os.fspath(argument), alone):
+            if item.path is None:
+                where = argument / item.name if alone else item.name
+                raise DataError(f"{where}: a folder that cannot be listed")
+            found[item.name] = item.path
     return dict(sorted(found.items()))
 
 
@@ -197,18 +197,6 @@ def find_names(
     return chosen, missing
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    def fail(error: OSError) -> None:
-        raise DataError(f"{error.filename}: {error.strerror}")
-
-    for parent, folders, files in os.walk(folder, onerror=fail):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            path = Path(parent, name)
-            if not name.startswith(".") and path.suffix.lower() in SUFFIXES and path.is_file():
-                yield path
-
-
 def _is_pattern(argument: str) -> bool:
     return has_pattern(argument) and not _is_url(argument) and not os.path.lexists(argument)
 
@@ -234,14 +222,18 @@ def _named(name: str, alone: bool) -> Iterator[Item]:
         for shown, load in find(name, alone):
             yield Item(shown, load)
     elif os.path.isdir(name):
-        what = f"{name}: no images in this folder ({', '.join(SUFFIXES)})"
-        yield from _some(_files(walk(name), name, "" if alone else _posix(name, "/")), what)
+        yield from _in_folder(name, alone)
     elif not is_image(name) and is_archive(name):  # so that no image is opened twice
         prefix = "" if alone else _posix(name, "/")
         found = (Item(prefix + shown, load, path) for shown, load in members(name))
         yield from _some(found, f"{name}: no images in this archive ({', '.join(SUFFIXES)})")
     else:
         yield _file(_posix(name), path)
+
+
+def _in_folder(folder: str, alone: bool) -> Iterator[Item]:
+    items = _files(walk(folder), folder, "" if alone else _posix(folder, "/"))
+    return _some(items, f"{folder}: no images in this folder ({', '.join(SUFFIXES)})")
 
 
 def _fitting(pattern: str) -> Iterator[Item]:

@@ -215,7 +215,7 @@ def _held(path: Path, output: Path) -> Iterator[IO[bytes]]:
     with file, ExitStack() as stack:
         try:
             stack.enter_context(locked(path))
-        except DataError:
+        except (DataError, FileNotFoundError):  # it is held; it was, and is removed by now
             raise DataError(f"{output}: another maskspot is writing it; wait for it") from None
         yield file
 

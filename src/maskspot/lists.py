@@ -29,13 +29,16 @@ def listed(source: str, column: str | None = None) -> Iterator[str]:
 
     Raises:
         UsageError: the file is missing, is no such list, or has no such column.
-        DataError: a row of the CSV is damaged.
+        DataError: it names nothing, or a row of the CSV is damaged.
     """
+    count = 0
     with _opened(source) as stream:
-        if column is not None or source.lower().endswith(".csv"):
-            yield from _cells(stream, source, column)
-        else:
-            yield from _lines(stream, source)
+        is_csv = column is not None or source.lower().endswith(".csv")
+        paths = _cells(stream, source, column) if is_csv else _lines(stream, source)
+        for count, path in enumerate(paths, 1):  # noqa: B007
+            yield path
+    if not count:
+        raise DataError(f"--from: {source}: names no images; it needs one to a line")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Literal, cast
 
 from maskspot.errors import DataError, ImageError, MissingExtraError, UsageError
-from maskspot.files import replacing
+from maskspot.files import remove_leftovers, replacing
 from maskspot.formats import Value, WriteRow, csv_rows, jsonl_rows, parquet_rows
 from maskspot.journal import Journal
 from maskspot.results import Score
@@ -23,6 +23,8 @@ HEADER = ("image", "target")
 Format = Literal["csv", "jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = ("csv", "jsonl", "parquet")
 _SUFFIXES: dict[str, Format] = {
+    "": "csv",
+    ".txt": "csv",
     ".csv": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -206,14 +208,20 @@ class Counts:
 
 
 def format_of(path: Path | None, wanted: str | None) -> Format:
-    """Return the format to write: the one wanted, else what the file's ending says, else CSV.
+    """Return the format to write: the one wanted, else what the file's ending says; CSV for none.
 
     Raises:
-        UsageError: there is no such format, or it is none for a terminal.
+        UsageError: there is no such format, the ending says none that we have, or it is none for
+            a terminal.
         MissingExtraError: it needs pyarrow.
     """
-    suffix = path.suffix.lower() if path else ""
-    found = _SUFFIXES.get(suffix, "csv") if wanted is None else wanted
+    suffix = path.suffix if path else ""
+    if wanted is None and suffix.lower() not in _SUFFIXES:
+        raise UsageError(
+            f"--output: {path}: {suffix} is none of .csv, .jsonl and .parquet; "
+            "name such a file, or say with --format what to write into this one"
+        )
+    found = _SUFFIXES[suffix.lower()] if wanted is None else wanted
     if found not in FORMATS:
         raise UsageError(f"--format: {found!r} is not csv, jsonl or parquet")
     if found == "parquet":
@@ -274,6 +282,7 @@ def _stream(path: Path | None) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    remove_leftovers(path)
     with replacing(path) as beside:
         try:
             with beside.open("ab" if beside == path else "wb") as file:

@@ -5,13 +5,16 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 _AHEAD = 4
 """Calls in flight for each thread: enough that a slow one does not starve the others."""
+
+_PATIENCE = 2.0
+"""Seconds that calls may take to end where their results are not wanted any more."""
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -75,7 +78,8 @@ def ordered(
     """Yield what `function` makes of the things, in their order, as soon as it is there.
 
     Things are drawn only as they are needed, so memory does not grow with their number. Where
-    drawing one fails, the results of those before it come first.
+    drawing one fails, the results of those before it come first. Whoever closes the iterator
+    waits for the calls that run, but not for ever: one may read a pipe that nobody writes to.
 
     Args:
         function: called in a thread with up to `batch_size` things; gives one result for each.
@@ -97,11 +101,16 @@ def ordered(
             if not batch:
                 break
             waiting.append(pool.submit(function, batch))
-            if len(waiting) >= _AHEAD * threads:
-                yield from waiting.popleft().result()
+            # What is there goes out before the next is drawn, which may be a long time coming.
+            while waiting and (len(waiting) >= _AHEAD * threads or waiting[0].done()):
+                yield from waiting[0].result()
+                waiting.popleft()
         while waiting:
-            yield from waiting.popleft().result()
+            yield from waiting[0].result()
+            waiting.popleft()
         if failure:
             raise failure
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
+        running = (call for call in waiting if not call.cancelled())
+        pool.shutdown(wait=not wait(running, _PATIENCE).not_done)

@@ -4,16 +4,16 @@ import gc
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-import typer
-
-from maskspot._version import __version__
-from maskspot.cli.console import say
 from maskspot.errors import MaskspotError
+
+if TYPE_CHECKING:
+    import typer
 
 COMMANDS = {
     "predict": "predict",
@@ -28,12 +28,18 @@ COMMANDS = {
 }
 """Each command, and the module here that it is in."""
 
+_STOPPED = 128  # exit codes above it are those of a signal
 
-def _app(words: Sequence[str]) -> typer.Typer:
+
+def _app(words: Sequence[str]) -> "typer.Typer":
     """Return the command line, with no more than the command that the words name, if they do.
 
     The modules of all commands take longer to import than a picture to score.
     """
+    import typer
+
+    from maskspot.cli.root import root
+
     app = typer.Typer(
         name="maskspot",
         help="How likely is it that this image shows at least one face mask?",
@@ -41,7 +47,7 @@ def _app(words: Sequence[str]) -> typer.Typer:
         "3 bad data or model, 4 service or network, 130 interrupted.",
         pretty_exceptions_enable=False,
     )
-    app.callback()(_root)
+    app.callback()(root)
     first = [word for word in words if not word.startswith("-")][:1]
     for name in first if first and first[0] in COMMANDS and words[0] != "--help" else COMMANDS:
         module = import_module(f"maskspot.cli.{COMMANDS[name]}")
@@ -49,29 +55,43 @@ def _app(words: Sequence[str]) -> typer.Typer:
     return app
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"maskspot {__version__}")
-        raise typer.Exit
-
-
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
-    ] = False,
-    verbose: Annotated[
-        bool, typer.Option("-v", "--verbose", help="Tell what is done, on stderr.")
-    ] = False,
-) -> None:
-    """Take the options that go before a command."""
-    if verbose:
-        import logging
-
-        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
-
-
 def main() -> NoReturn:
     """Run the command line; every error a user can cause ends in one line and an exit code."""
+    try:
+        _prepare()
+        words = sys.argv[1:] or ["--help"]
+        code = _app(words)(args=words, standalone_mode=False) or 0
+        sys.stdout.flush()
+    except MaskspotError as error:
+        _say(f"error: {error}")
+        code = error.exit_code
+    except (BrokenPipeError, SystemExit) as error:
+        code = getattr(error, "code", 0) or 0  # of a signal, say
+        if _is_behind(BrokenPipeError, error):  # which Click makes a SystemExit of
+            # Whoever read our output has gone; leave without Python's complaint at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = _STOPPED + 13  # SIGPIPE
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _say(f"error: {where}{error.strerror or error}")
+        code = 3
+    except (Exception, KeyboardInterrupt) as error:
+        if _is_behind(KeyboardInterrupt, error):  # numpy makes an ImportError of it
+            code = 130
+        elif hasattr(error, "format_message"):  # Typer's usage errors; their class is private to it
+            _say(f"error: {error.format_message()} (see --help)")
+            code = getattr(error, "exit_code", 2)
+        else:
+            raise
+    if code == 130:  # noqa: PLR2004
+        _say("interrupted")
+    if code > _STOPPED and any(each.name.startswith("maskspot") for each in threading.enumerate()):
+        os._exit(code)  # such a thread hangs, in a pipe say, and Python would wait for it
+    sys.exit(code)
+
+
+def _prepare() -> None:
+    """Set up signals, streams and warnings."""
     gc.set_threshold(50_000)  # importing makes no garbage, and looking for it takes 7 % of a start
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
@@ -80,36 +100,17 @@ def main() -> NoReturn:
         if getattr(sys, name) is None:  # closed by whoever started us
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     warnings.filterwarnings("ignore", module="PIL")  # an image's oddities are its Score's matter
-    try:
-        words = sys.argv[1:] or ["--help"]
-        code = _app(words)(args=words, standalone_mode=False) or 0
-        sys.stdout.flush()
-    except MaskspotError as error:
-        say(f"error: {error}")
-        code = error.exit_code
-    except BrokenPipeError:
-        # Whoever read our output has gone; leave without Python's complaint at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 128 + 13  # SIGPIPE
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        say(f"error: {where}{error.strerror or error}")
-        code = 3
-    except (Exception, KeyboardInterrupt) as error:
-        if _was_interrupted(error):
-            code = 130
-        elif hasattr(error, "format_message"):  # Typer's usage errors; their class is private to it
-            say(f"error: {error.format_message()} (see --help)")
-            code = getattr(error, "exit_code", 2)
-        else:
-            raise
-    if code == 130:  # noqa: PLR2004
-        say("interrupted")
-    sys.exit(code)
 
 
-def _was_interrupted(error: BaseException | None) -> bool:
-    """Say whether Ctrl-C is behind an error: numpy makes an ImportError of it."""
-    while error and not isinstance(error, KeyboardInterrupt):
+def _say(text: str) -> None:
+    # Typer comes with it: slow to import, so that is done where Ctrl-C is seen to.
+    from maskspot.cli.console import say
+
+    say(text)
+
+
+def _is_behind(kind: type[BaseException], error: BaseException | None) -> bool:
+    """Say whether an error of this kind is what another came from."""
+    while error and not isinstance(error, kind):
         error = error.__cause__ or error.__context__
     return error is not None
