@@ -29,9 +29,14 @@ MAY_IMPORT = {
     "models": {"errors"},
     "predictor": {"errors", "images", "modelfile", "models", "results", "threads", "devices"},
     "scoring": {
-        *("cache", "errors", "images", "inputs", "overlays", "predictor", "results", "threads"),
+        *("cache", "errors", "inputs", "predictor", "results", "threads"),
     },
     "overlays": {"files", "results"},
+    "about": {"models", "predictor"},
+    "reporting": {
+        *("_version", "about", "checking", "errors", "evaluation", "files", "folders", "images"),
+        *("inputs", "overlays", "reporting", "results", "threads"),
+    },
     "cache": {"errors", "inputs", "results"},
     "threads": set(),
     "devices": {"errors"},
@@ -50,6 +55,10 @@ MAY_IMPORT = {
     "exporting": {
         *("datasets", "errors", "evaluation", "exporting", "files", "images", "modelfile"),
         *("predictor", "training"),
+    },
+    "comparing": {
+        *("comparing", "datasets", "errors", "evaluation", "exporting", "extras", "inputs"),
+        *("modelfile", "models", "predictor", "scoring", "training"),
     },
 }
 
@@ -81,7 +90,7 @@ def loaded_by(code: str) -> set[str]:
                 ["--help"],
                 ["--version"],
                 *([each, "--help"] for each in ("predict", "train", "export", "fetch", "check")),
-                *([each, "--help"] for each in ("evaluate", "info")),
+                *([each, "--help"] for each in ("evaluate", "compare", "info")),
             )
         ),
     ],
@@ -114,13 +123,15 @@ def test_dependencies_point_one_way() -> None:
 
 def test_train_and_export_without_their_extra_say_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "mask").mkdir()
-    for words in (["train", str(tmp_path)], ["export", str(tmp_path)]):
+    both = ["compare", "--train", "vgg16", "--data", str(tmp_path)]
+    for words in (["train", str(tmp_path)], ["export", str(tmp_path)], both):
         code = (
             "import sys, maskspot.extras as e; e._TRAIN = ('no_such_module',); "
             f"sys.argv = ['maskspot', *{words!r}]; from maskspot.cli import main; main()"
         )
         done = python(code)
         assert done.returncode == 2
+        what = "compare --train" if words == both else words[0]
         assert done.stderr == (
-            f"error: maskspot {words[0]} needs more packages: pip install 'maskspot[train]'\n"
+            f"error: maskspot {what} needs more packages: pip install 'maskspot[train]'\n"
         )

@@ -12,7 +12,7 @@ from typing import Any
 import onnxruntime
 import pytest
 
-from maskspot import Predictor, devices
+from maskspot import Predictor, about, devices
 from maskspot._version import __version__
 from maskspot.cli import info
 from maskspot.models import find_model, shipped
@@ -74,8 +74,8 @@ def test_a_file_that_is_no_model_is_named(cli: Cli, tmp_path: Path) -> None:
 def test_what_a_model_says_is_text(
     cli: Cli, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    facts = info.describe("default") | {"name": "[red]x[/red]\x1b[2J"}
-    monkeypatch.setattr(info, "describe", lambda model: facts)
+    facts = about.describe("default") | {"name": "[red]x[/red]\x1b[2J"}
+    monkeypatch.setattr(about, "describe", lambda model: facts)
     assert "[red]x[/red]�[2J" in cli("info", "default").out
     assert "\x1b" not in cli("info", "default", "--json").out
 

@@ -170,6 +170,11 @@ def test_a_cache_is_asked_before_the_network(
     [
         (["a.jpg", "--from", "list.txt"], "--from: name images or a list of them"),
         (["a.jpg", "--cache", "x", "-o", "x"], "--output: x is one of the inputs"),
+        (["a.jpg", "-o", "x.json"], "--output: x.json: .json is none of .csv, .jsonl and .parquet"),
+        (
+            ["a.jpg", "b.jpg", "--format", "csv", "-o", "b.jpg", "-m", "looked for only later"],
+            "--output: b.jpg is one of the inputs",
+        ),
         (["a.jpg", "--sample", "s.csv", "--details"], "--details: a submission is a CSV"),
         (["a.jpg", "--column", "x"], "--column: of which list"),
         (["a.jpg", "--resume"], "--resume: standard output cannot be resumed"),

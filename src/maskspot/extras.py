@@ -9,6 +9,7 @@ from maskspot.errors import MissingExtraError
 
 _TRAIN = ("cv2", "efficientnet", "keras", "matplotlib", "onnx", "tensorflow", "tf2onnx")
 _FETCH = ("httpx", "platformdirs")
+_REPORT = ("jinja2", "markdown_it", "matplotlib")
 
 
 def require_fetch(what: str) -> None:
@@ -19,6 +20,16 @@ def require_fetch(what: str) -> None:
     """
     if any(find_spec(module) is None for module in _FETCH):
         raise MissingExtraError(what, "fetch")
+
+
+def require_report(what: str) -> None:
+    """Check that maskspot[report] is installed.
+
+    Raises:
+        MissingExtraError: it is not; the text names the `pip install` to run.
+    """
+    if any(find_spec(module) is None for module in _REPORT):
+        raise MissingExtraError(what, "report")
 
 
 def require_train(what: str) -> None:

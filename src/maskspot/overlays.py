@@ -10,7 +10,6 @@ from PIL import Image
 from maskspot.files import replacing
 from maskspot.results import Score
 
-_LARGEST = 1024  # pixels, of an overlay's longer side
 _RED = (255, 32, 0)
 _STRENGTH = 0.7  # of the red where the network is sure
 _UNFIT = re.compile(r'[\0-\x1f<>:"|?*\ud800-\udfff]')
@@ -35,14 +34,13 @@ def strength(score: Score) -> NDArray[np.float64]:
 
 
 def overlay(image: Image.Image, score: Score) -> Image.Image:
-    """Return an image with its heatmap in red over it, at most 1024 pixels long.
+    """Return an image with its heatmap in red over it.
 
     Args:
         image: upright, in mode RGB.
         score: its own, with a heatmap.
     """
     image = image.copy()
-    image.thumbnail((_LARGEST, _LARGEST))
     shares = Image.fromarray(np.uint8(255 * _STRENGTH * strength(score)))
     mask = shares.resize(image.size, Image.Resampling.BICUBIC)
     image.paste(_RED, mask=mask)

@@ -28,6 +28,11 @@ _BATCH = 32
 
 _LARGEST_BATCH = 4096
 
+Watch = Callable[[Image.Image, Score], None]
+"""Sees an image, upright, in mode RGB and reduced to 1024 pixels at most, and its score."""
+
+_WATCHED = 1024  # pixels, of the longer side
+
 
 class Predictor:
     """A model, loaded and ready; safe to use from several threads, and to send to processes.
@@ -85,6 +90,11 @@ class Predictor:
         """Send what was asked for to another process, which loads the file itself."""
         return self._again, ()
 
+    @property
+    def has_heatmap(self) -> bool:
+        """Whether it can show where the mask is."""
+        return any(each.name == HEATMAP for each in self._session.get_outputs())
+
     @overload
     def predict(  # type: ignore[overload-overlap]  # a str is one image, not many
         self, image: ImageSource, source: str | None = None, *, heatmap: bool = False
@@ -128,6 +138,7 @@ class Predictor:
         self,
         images: Sequence[tuple[str, ImageSource | Callable[[], ImageSource]]],
         heatmap: bool = False,
+        watch: Watch | None = None,
     ) -> list[Score]:
         """Score images in this thread: read them one by one, and run the network on all.
 
@@ -135,20 +146,27 @@ class Predictor:
             images: pairs of a source and an image, or a function that gives it, and raises
                 `ImageError` or OSError where it cannot.
             heatmap: show where the masks are, too.
+            watch: sees each image that could be scored, and its score.
         """
         scores: list[Score] = []
         pixels: list[NDArray[np.uint8]] = []
+        watched: list[Image.Image] | None = [] if watch else None
         for source, image in images:
             started = time.perf_counter()
-            score = self._read(source, image, pixels)
+            score = self._read(source, image, pixels, watched)
             scores.append(replace(score, milliseconds=1000 * (time.perf_counter() - started)))
         started = time.perf_counter()
         answers = zip(*self._run(pixels, heatmap), strict=True)
         share = 1000 * (time.perf_counter() - started) / max(1, len(pixels))
-        return [
+        scores = [
             score if score.error is not None else self._complete(score, share, *next(answers))
             for score in scores
         ]
+        if watch and watched:
+            good = (score for score in scores if score.error is None)
+            for view, score in zip(watched, good, strict=True):
+                watch(view, score)
+        return scores
 
     def _complete(
         self,
@@ -170,6 +188,7 @@ class Predictor:
         source: str,
         image: ImageSource | Callable[[], ImageSource],
         pixels: list[NDArray[np.uint8]],
+        watched: list[Image.Image] | None,
     ) -> Score:
         """Append the network's input to `pixels`, and return a `Score` without probability."""
         try:
@@ -177,6 +196,8 @@ class Predictor:
                 image = image()
             opened = self.info.preprocessing.open(image, self.max_pixels, self.draft)
             pixels.append(self.info.preprocessing.apply(opened.rgb))
+            if watched is not None:
+                watched.append(_reduced(opened.rgb))
         except ImageError as error:
             return Score(source, error=str(error), status=error.status)
         except OSError as error:
@@ -205,7 +226,7 @@ class Predictor:
         result = np.empty(len(pixels))
         maps: list[NDArray[np.float32] | None] = [None] * len(pixels)
         outputs = [OUTPUT, HEATMAP] if heatmap else [OUTPUT]
-        if heatmap and HEATMAP not in (each.name for each in self._session.get_outputs()):
+        if heatmap and not self.has_heatmap:
             raise ModelFileError(f"{self.info.name}: has no heatmap; export its run again")
         step = 1 if self.device == "cpu" else self.batch_size
         for at in range(0, len(pixels), step):
@@ -221,6 +242,15 @@ class Predictor:
         if not ((result >= 0) & (result <= 1)).all():
             raise ModelFileError(f"{self.info.name}: the model gives numbers outside 0 to 1")
         return result, maps
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    """Return an image that a batch may keep: at most 1024 pixels long."""
+    scale = _WATCHED / max(image.size)
+    if scale >= 1:
+        return image
+    width, height = (max(1, round(scale * side)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2)
 
 
 def _pad(batch: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:

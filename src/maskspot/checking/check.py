@@ -26,6 +26,7 @@ class Report:
         test: images that the sample submission names.
         leaks: by property of the files, how well it alone predicts the label, as AUC.
         problems: gravest kind first, and of each kind the highest score first.
+        files: of the images that are there, by name.
     """
 
     with_mask: int
@@ -33,6 +34,7 @@ class Report:
     test: int
     leaks: dict[str, float]
     problems: list[Problem]
+    files: dict[str, Path]
 
     @property
     def sound(self) -> bool:
@@ -75,7 +77,8 @@ def check(
     ]
     order = list(KINDS)
     problems.sort(key=lambda problem: (order.index(problem.kind), -(problem.score or 0)))
-    return Report(ones, len(targets) - ones, len(tests), found, problems)
+    files = {name: path for name, path, _ in named}
+    return Report(ones, len(targets) - ones, len(tests), found, problems, files)
 
 
 def _contents(

@@ -4,13 +4,13 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, fields
+from dataclasses import asdict, astuple, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maskspot.cli.console import progress_bar
+from maskspot.cli.console import check_report, progress_bar
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,6 +37,10 @@ def check(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write every problem to this CSV.")
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="HTML file to write: every problem, with its images to look at."),
+    ] = None,
     labels: Annotated[str | None, typer.Option(help="The CSV of labels.")] = None,
     image_column: Annotated[str | None, typer.Option(help="Its column of image names.")] = None,
     target_column: Annotated[str | None, typer.Option(help="Its column of 0 and 1.")] = None,
@@ -52,6 +56,8 @@ def check(
     from maskspot.checking.check import check as look_over
     from maskspot.datasets.labels import Layout
 
+    if report:
+        check_report(report)
     layout = Layout(labels, image_column, target_column, positive)
     with _writing(output) as write:
         with progress_bar(quiet, "images") as bar:
@@ -61,13 +67,20 @@ def check(
                 if bar and task is not None:
                     bar.update(task, completed=count, total=total)
 
-            report = look_over(folder, layout, oof or (), done)
-        write(report.problems)
+            found = look_over(folder, layout, oof or (), done)
+        write(found.problems)
+    if report:
+        from maskspot.reporting.checks import check_page
+        from maskspot.reporting.page import write_page
+
+        write_page(check_page(found, folder, bool(oof)), report)
     if as_json:
-        print(json.dumps({"sound": report.sound, **asdict(report)}, indent=1))
+        values = asdict(replace(found, files={}))
+        del values["files"]
+        print(json.dumps({"sound": found.sound, **values}, indent=1))
     elif not quiet:
-        _show(report, folder, bool(oof))
-    return 0 if report.sound else 1
+        _show(found, folder, bool(oof))
+    return 0 if found.sound else 1
 
 
 @contextmanager

@@ -4,9 +4,12 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from maskspot.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -40,6 +43,20 @@ def with_parameters(
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     return command
+
+
+def check_report(file: Path) -> None:
+    """Refuse a report that could not be written, before any work.
+
+    Raises:
+        UsageError: it is a folder, or in none.
+        MissingExtraError: what makes it is not installed.
+    """
+    from maskspot.extras import require_report
+
+    require_report("--report")
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        raise UsageError(f"--report: {file} is no file in a folder that is there")
 
 
 def warn(text: str) -> None:

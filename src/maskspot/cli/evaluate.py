@@ -9,25 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maskspot.cli.console import Model, plain, progress_bar, say
+from maskspot.cli.console import Model, check_report, progress_bar, say
 from maskspot.errors import DataError, UsageError
+from maskspot.models import DEFAULT
 
 if TYPE_CHECKING:
-    from maskspot.evaluation.bootstrap import Estimate
-    from maskspot.evaluation.report import Comparison, Quality, Report, Slice
+    from maskspot.inputs import Item
+    from maskspot.reporting.album import Album
 
 _Found = dict[str, float | None]
-
-_METRICS = {
-    "log_loss": "log loss",
-    "accuracy": "accuracy",
-    "auc": "AUC",
-    "average_precision": "average precision",
-    "brier": "Brier score",
-    "ece": "calibration error",
-}
-_WIDE = 104
-"""Columns of a terminal from which on an interval stands beside its number, not below."""
 
 
 def evaluate(
@@ -67,6 +57,10 @@ def evaluate(
         int, typer.Option(min=0, max=1_000_000, help="Of the bootstrap; 0: no intervals.")
     ] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="HTML file to write: curves, a gallery of errors, the model's card."),
+    ] = None,
     image_column: Annotated[str | None, typer.Option(help="The labels' column of images.")] = None,
     target_column: Annotated[str | None, typer.Option(help="The labels' column of labels.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -83,27 +77,26 @@ def evaluate(
     from maskspot.evaluation.report import evaluate as assess
     from maskspot.evaluation.tables import read_columns, read_predictions
 
-    if bool(images) == bool(predictions):
-        raise UsageError("name images to score, or what was predicted with --predictions: one")
-    if predictions and model:
-        raise UsageError("--model: the --predictions are made already; name images instead")
-    if bool(slices) != bool(by):
-        raise UsageError("--slices and --by: a CSV and its columns go together")
+    images = images or []
+    _check_options(bool(images), predictions, model, slices, by, report)
     question = Question(threshold, _cost(cost), resamples, seed)
     layout = Layout(image_column=image_column, target_column=target_column)
     targets = read_labels(labels, layout)
     columns = read_columns(slices, targets, by or []) if slices else {}
     other = read_predictions(against, targets, labels) if against else None
+    album = _album(targets) if report else None
     if predictions:
         maker, ours = str(predictions), read_predictions(predictions, targets, labels)
+        failures: dict[str, str] = {}
     else:
-        maker, ours = _predict(images or [], model, targets, labels, quiet)
+        maker, ours, failures = _predict(images, model, targets, labels, album, quiet)
     sides = [(predictions, ours), *([(against, other)] if other else [])]
-    used = [name for name in targets if _is_given(name, sides)]
+    failures |= _lacking(targets, sides, failures)
+    used = [name for name in targets if name not in failures]
     if not used:
         raise DataError(f"{predictions or labels}: no labelled image has a probability")
     chosen = set(used)
-    report = assess(
+    found = assess(
         [targets[name] for name in used],
         np.array([ours[name] for name in used], dtype=np.float64),
         slices={
@@ -113,23 +106,80 @@ def evaluate(
         against=np.array([other[name] for name in used], dtype=np.float64) if other else None,
         question=question,
     )
-    dropped = len(targets) - len(used)
+    if report and album:
+        from maskspot.reporting.evaluations import evaluation_page
+        from maskspot.reporting.page import write_page
+
+        said = {name: float(ours[name] or 0) for name in used}
+        if predictions and images:
+            album.photograph(_labelled(images, targets, labels), said)
+        by_model = None if predictions else model or DEFAULT
+        page = evaluation_page(
+            found,
+            targets,
+            said,
+            album.pictures(),
+            predictions.name if predictions else maker,
+            by_model,
+            question.cost,
+            failures,
+        )
+        write_page(page, report)
     if as_json:
-        values = _json({"of": maker, "left_out": dropped, **dataclasses.asdict(report)})
-        print(json.dumps(values, indent=2, allow_nan=False))
+        values = {"of": maker, "left_out": len(failures), **dataclasses.asdict(found)}
+        print(json.dumps(_json(values), indent=2, allow_nan=False))
     else:
-        _show(report, question.cost, str(against))
-    return 1 if dropped else 0
+        from maskspot.cli.evaluation_tables import show
+
+        show(found, question.cost, str(against))
+    return 1 if failures else 0
 
 
-def _is_given(name: str, sides: Iterable[tuple[Path | None, _Found]]) -> bool:
-    """Say whether each side has an image's probability; the file that has not goes to stderr."""
-    for file, found in sides:
-        if found[name] is None:
-            if file:  # a model has said why
-                say(f"{name}: left out, as {file} has no probability for it")
-            return False
-    return True
+def _check_options(
+    images: bool,
+    predictions: Path | None,
+    model: str | None,
+    slices: Path | None,
+    by: list[str] | None,
+    report: Path | None,
+) -> None:
+    """Refuse options that do not go together."""
+    if not images and not predictions:
+        raise UsageError("name images to score, or what was predicted with --predictions")
+    if images and predictions and not report:
+        raise UsageError("name images to score, or --predictions; both only for a --report")
+    if predictions and model:
+        raise UsageError("--model: the --predictions are made already; name images instead")
+    if bool(slices) != bool(by):
+        raise UsageError("--slices and --by: a CSV and its columns go together")
+    if report:
+        check_report(report)
+
+
+def _album(targets: Mapping[str, int]) -> "Album":
+    """Return what collects pictures for the report, those that are most wrong first."""
+    from maskspot.reporting.album import Album
+
+    return Album(lambda score: abs(targets[score.source] - (score.probability or 0)))
+
+
+def _lacking(
+    targets: Iterable[str], sides: Iterable[tuple[Path | None, _Found]], told: Mapping[str, str]
+) -> dict[str, str]:
+    """Return which images lack a probability, and why; what is new goes to stderr."""
+    found = {}
+    for name in targets:
+        files = [file for file, probabilities in sides if probabilities[name] is None]
+        if files and name not in told:
+            found[name] = f"{files[0]} has no probability for it"
+            say(f"{name}: left out, as {found[name]}")
+    return found
+
+
+def _labelled(images: list[str], targets: Mapping[str, int], labels: Path) -> "list[Item]":
+    from maskspot.inputs import choose, find_items
+
+    return choose(list(targets), find_items(images), labels)
 
 
 def _cost(text: str) -> tuple[float, float]:
@@ -143,26 +193,32 @@ def _cost(text: str) -> tuple[float, float]:
 
 
 def _predict(
-    images: list[str], model: str | None, targets: Mapping[str, int], labels: Path, quiet: bool
-) -> tuple[str, _Found]:
-    """Return the model's id, and each labelled image's probability; failures go to stderr."""
-    from maskspot.inputs import choose, find_items
-    from maskspot.models import DEFAULT
+    images: list[str],
+    model: str | None,
+    targets: Mapping[str, int],
+    labels: Path,
+    album: "Album | None",
+    quiet: bool,
+) -> tuple[str, _Found, dict[str, str]]:
+    """Return the model's id, each labelled image's probability, and why some have none."""
     from maskspot.predictor import Predictor
     from maskspot.scoring import score
 
-    predictor = Predictor(DEFAULT if model is None else model, device="auto")
-    items = choose(list(targets), find_items(images), labels)
+    predictor = Predictor(model or DEFAULT, device="auto")
+    items = _labelled(images, targets, labels)
     found: _Found = {}
+    failures: dict[str, str] = {}
+    watch, heatmap = (album.add, predictor.has_heatmap) if album else (None, False)
     with progress_bar(quiet, "images") as bar:
         task = bar.add_task("scoring", total=len(items)) if bar else None
-        for each in score(predictor, items):
+        for each in score(predictor, items, heatmap=heatmap, watch=watch):
             if each.error is not None:
+                failures[each.source] = each.error
                 say(f"{each.source}: left out: {each.error}")
             found[each.source] = each.probability
             if bar and task is not None:
                 bar.advance(task)
-    return predictor.id, found
+    return predictor.id, found, failures
 
 
 def _json(value: Any) -> Any:
@@ -174,115 +230,3 @@ def _json(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     return value
-
-
-def _show(report: "Report", cost: tuple[float, float], against: str) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    quality = report.quality
-    console.print(f"\n{quality.images:,} images, {quality.masks:,} of them with a mask")
-    console.print(_metrics_table(quality))
-    if math.isinf(quality.log_loss.value):
-        console.print(
-            "The log loss is infinite, as an image has probability 0 or 1 and is not that; "
-            f"clipped at 1e-15 it is {quality.log_loss_clipped:.4f}.\n"
-        )
-    console.print(_confusion_table(quality, cost))
-    if report.slices:
-        console.print(_slices_table(report.slices, console.width))
-    if report.comparison:
-        console.print(plain(f"Less the metrics of {against}, on the same images"))
-        console.print(_comparison_table(report.comparison))
-
-
-def _table(*columns: str, title: str | None = None) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
-    for at, name in enumerate(columns):
-        table.add_column(name, justify="right" if at else "left", overflow="fold", no_wrap=at > 0)
-    return table
-
-
-def _metrics_table(quality: "Quality") -> Any:
-    table = _table("metric", "value", "95 % interval")
-    for name, shown in _METRICS.items():
-        estimate = getattr(quality, name)
-        table.add_row(shown, f"[bold]{_number(estimate.value)}[/]", _interval(estimate))
-    return table
-
-
-def _confusion_table(quality: "Quality", cost: tuple[float, float]) -> Any:
-    at, best = quality.confusion, quality.best
-    table = _table(
-        "",
-        f"threshold {at.threshold:g}",
-        f"best for FP:FN = {cost[0]:g}:{cost[1]:g}",
-    )
-    table.add_row("threshold", f"{at.threshold:g}", _line(quality.best_threshold))
-    for name in ("true_positives", "false_positives", "false_negatives", "true_negatives"):
-        words = name.replace("_", " ")
-        table.add_row(words, f"{getattr(at, name):,}", f"{getattr(best, name):,}")
-    for name in ("precision", "recall", "specificity", "cost"):
-        shown = "cost an image" if name == "cost" else name
-        table.add_row(shown, _line(getattr(at, name)), _line(getattr(best, name)))
-    return table
-
-
-def _slices_table(slices: "tuple[Slice, ...]", width: int) -> Any:
-    names = ("log_loss", "accuracy", "auc")
-    table = _table("slice", "images", "masks", *(_METRICS[name] for name in names))
-    column = None
-    for each in slices:
-        if each.column != column:
-            column = each.column
-            table.add_section()
-            table.add_row(plain(f"by {column}"), style="bold")
-        quality = each.quality
-        cells = (_cell(getattr(quality, name), width >= _WIDE) for name in names)
-        table.add_row(plain(each.value), f"{quality.images:,}", f"{quality.masks:,}", *cells)
-    return table
-
-
-def _comparison_table(comparison: "Comparison") -> Any:
-    table = _table("metric", "difference", "95 % interval", "p", "")
-    tests = {
-        "auc": (comparison.auc_p, "DeLong"),
-        "accuracy": (comparison.accuracy_p, "McNemar, exact"),
-    }
-    for name in ("log_loss", "accuracy", "auc", "brier"):
-        estimate = getattr(comparison, name)
-        p, test = tests.get(name, (math.nan, ""))
-        value = f"[bold]{_number(estimate.value, '+')}[/]"
-        shown = "" if math.isnan(p) else f"{p:.2g}"
-        table.add_row(_METRICS[name], value, _interval(estimate, "+"), shown, test)
-    return table
-
-
-def _number(value: float, sign: str = "", digits: int = 4) -> str:
-    if math.isnan(value):
-        return "-"
-    return "infinite" if math.isinf(value) else f"{value:{sign}.{digits}f}"
-
-
-def _interval(estimate: "Estimate", sign: str = "") -> str:
-    if math.isnan(estimate.low):
-        return ""
-    return f"{_number(estimate.low, sign)} to {_number(estimate.high, sign)}"
-
-
-def _line(estimate: "Estimate") -> str:
-    """Return an estimate with its interval beside it."""
-    interval = _interval(estimate)
-    return _number(estimate.value) + (f" [dim]({interval})[/]" if interval else "")
-
-
-def _cell(estimate: "Estimate", wide: bool) -> str:
-    """Return an estimate with its interval, below it where there is little room."""
-    value = _number(estimate.value)
-    if math.isnan(estimate.low):
-        return value
-    low, high = (_number(end, digits=3) for end in (estimate.low, estimate.high))
-    return f"{value} [dim]({low} to {high})[/]" if wide else f"{value}\n[dim]{low}-{high}[/]"

@@ -4,18 +4,13 @@ import json
 import platform
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from importlib import metadata
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from maskspot._version import __version__
 from maskspot.cli.console import plain, warn
-from maskspot.errors import ModelFileError
-
-if TYPE_CHECKING:
-    from maskspot.predictor import Predictor
 
 _BASE = ("numpy", "pillow", "rich", "typer")
 
@@ -31,6 +26,7 @@ def info(
 
     Without a model: the shipped ones, in short.
     """
+    from maskspot.about import describe, megabytes, model_rows
     from maskspot.devices import installed_runtimes, two_runtimes
     from maskspot.models import shipped
 
@@ -44,31 +40,10 @@ def info(
         print(json.dumps({**key, "machine": machine}, indent=2))
         return
     if model is None:
-        _show((each["name"], f"{each['backbone']}, {_size(each)}") for each in models)
+        _show((each["name"], f"{each['backbone']}, {megabytes(each)}") for each in models)
     else:
-        _show(_model_rows(models[0]))
+        _show(model_rows(models[0]))
     _show(_machine_rows(machine))
-
-
-def describe(model: str) -> dict[str, Any]:
-    """Return what a model file says of itself, in plain values.
-
-    Raises:
-        ModelFileError: it is missing, damaged, or not one this version understands.
-    """
-    from maskspot.models import find_model, shipped
-    from maskspot.predictor import Predictor
-
-    predictor, file = Predictor(model), find_model(model)
-    card = file.with_suffix(".md")
-    return {
-        **asdict(predictor.info),
-        "id": predictor.id,
-        "file": str(file),
-        "bytes": file.stat().st_size,
-        "heatmap": _has_heatmap(predictor),
-        "card": str(card) if model in shipped() and card.is_file() else None,
-    }
 
 
 def machine_facts() -> dict[str, Any]:
@@ -97,17 +72,6 @@ def machine_facts() -> dict[str, Any]:
     }
 
 
-def _has_heatmap(predictor: "Predictor") -> bool:
-    import numpy as np
-
-    size = predictor.info.preprocessing.size
-    try:
-        predictor.predict(np.zeros((size, size, 3), np.uint8), heatmap=True)
-    except ModelFileError:
-        return False
-    return True
-
-
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)
@@ -130,37 +94,6 @@ def _extras() -> dict[str, list[str]]:
     return found
 
 
-def _model_rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "model", facts["name"]
-    yield "backbone", facts["backbone"]
-    yield "size", _size(facts)
-    yield "question", facts["question"]
-    shape = facts["preprocessing"]
-    size = f"{shape['size']}×{shape['size']} px"  # noqa: RUF001
-    yield "preprocessing", ", ".join([size, *(str(shape[key]) for key in ("fit", "filter"))])
-    yield "passes", f"{facts['passes']} an image"
-    yield "heatmap", "yes" if facts["heatmap"] else "no"
-    if facts["metrics"]:
-        yield "validation", _numbers(facts["metrics"])
-    calibration = facts["calibration"]
-    if calibration:
-        yield "calibration", _numbers({key: calibration.get(key) for key in ("scale", "bias")})
-        for when in ("before", "after"):
-            if isinstance(calibration.get(when), Mapping):
-                yield f"  {when}", _numbers(calibration[when])
-    if facts["storage"]:
-        yield "storage", _numbers(facts["storage"])
-    for key, shown in (("weights", "started from"), ("data", "learned from")):
-        value = facts["training"].get(key)
-        if value:
-            yield shown, ", ".join(map(str, value if isinstance(value, list) else [value]))
-    yield "written by", f"maskspot {facts['maskspot']}, format {facts['format']}"
-    yield "id", facts["id"]
-    yield "file", facts["file"]
-    if facts["card"]:
-        yield "card", facts["card"]
-
-
 def _machine_rows(machine: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "devices", ", ".join(machine["devices"])
     yield "CPUs usable", str(machine["cpus"])
@@ -181,17 +114,6 @@ def _installed(packages: Mapping[str, str | None]) -> str:
     if not missing:
         return there
     return f"{there}; not installed: {missing}" if there else "not installed"
-
-
-def _size(facts: Mapping[str, Any]) -> str:
-    return f"{facts['bytes'] / 1e6:.1f} MB"
-
-
-def _numbers(values: Mapping[str, Any]) -> str:
-    def shown(value: object) -> str:
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-    return ", ".join(f"{key.replace('_', ' ')} {shown(each)}" for key, each in values.items())
 
 
 def _show(rows: Iterator[tuple[str, str]]) -> None:

@@ -1,18 +1,19 @@
 """`maskspot predict`."""
 
 import json
-import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maskspot.cli.console import Model, progress_bar, say, warn
-from maskspot.errors import MaskspotError, UsageError
+from maskspot.cli.console import Model, check_report, progress_bar, say, warn
+from maskspot.cli.pictures import report_of, watching
+from maskspot.cli.sources import check_output, count_images, find
+from maskspot.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from maskspot.inputs import Item
     from maskspot.journal import Journal
     from maskspot.outputs import Counts, Form
+    from maskspot.predictor import Predictor
     from maskspot.results import Score
+
+_STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
 def predict(
@@ -76,6 +80,10 @@ def predict(
         Path | None,
         typer.Option(help="Folder for a picture of each image that shows where the mask is."),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="HTML file to write: a gallery, a histogram, the model's card."),
+    ] = None,
     resume: Annotated[
         bool | None,
         typer.Option(help="Go on with what a stopped run left, or drop it."),
@@ -111,28 +119,20 @@ def predict(
     is finished is kept beside the output: after a stop, --resume goes on.
     """
     from maskspot.images import MAX_PIXELS
+    from maskspot.inputs import choose
     from maskspot.models import DEFAULT
-    from maskspot.outputs import Form, OnError, Sample, format_of, write_scores
+    from maskspot.outputs import write_scores
     from maskspot.predictor import Predictor
     from maskspot.scoring import score
 
-    if str(output) in ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"):
-        output = None
-    if resume is not None and output is None:
-        raise UsageError("--resume: standard output cannot be resumed; name a file with --output")
-    if sample and (sort or top):
-        raise UsageError("--sort, --top: a submission has the rows and the order of its --sample")
-    if heatmaps and cache:
-        raise UsageError("--heatmaps: the --cache has none; leave it out")
-    _check_output(output, [sample, cache, model, listing])
-    policy = OnError.parse(on_error, sample is not None)
-    kind = format_of(output, format)
-    form = Form(kind, details, threshold, Sample.read(sample) if sample else None, policy)
-    items: Iterable[Item] = _sparing(_items(images or [], listing, column), output)
+    images, sort = images or [], sort or bool(top)
+    output = None if str(output) in _STDOUT else output
+    _check_options(output, resume, sample, sort, heatmaps, report, cache)
+    check_output(output, [sample, cache, model, listing], images)
+    form = _form(output, format, details, threshold, sample, on_error)
+    items: Iterable[Item] = find(images, listing, column, output)
     if form.sample and sample:
-        from maskspot.inputs import choose
-
-        items = choose(form.sample.names, items, sample, fill=policy.kind == "fill")
+        items = choose(form.sample.names, items, sample, fill=form.on_error.kind == "fill")
     predictor = Predictor(
         DEFAULT if model is None else model,
         device=device,
@@ -140,16 +140,13 @@ def predict(
         max_pixels=max_pixels or MAX_PIXELS,
         draft=draft,
     )
-    from maskspot.devices import installed_runtimes, two_runtimes
-
-    runtimes = list(installed_runtimes())
-    if len(runtimes) > 1:
-        warn(two_runtimes(runtimes))
+    page = report_of(report, threshold)
+    _warn_of_two_runtimes()
     form = replace(form, model=predictor.id)
     made_by = {"model": predictor.id, "device": predictor.device, "draft": draft}
     made_by["max_pixels"] = predictor.max_pixels
     # Where there is no file to go on with, and nothing to wait for, rows go out as they come.
-    whole = bool(output or sample or sort or top or policy.kind == "fail")
+    whole = bool(output or sample or sort or form.on_error.kind == "fail")
     with ExitStack() as stack:
         journal = stack.enter_context(_journal(output, made_by, resume)) if whole else None
         bar = stack.enter_context(progress_bar(quiet, "images"))
@@ -159,34 +156,72 @@ def predict(
             threads=threads,
             cache=stack.enter_context(_cache(cache, made_by)) if cache else None,
             finished=journal.finished() if journal else (),
-            heatmaps=heatmaps,
+            heatmap=bool(heatmaps or (report and predictor.has_heatmap)),
+            watch=watching(heatmaps, page),
+            again=bool(report),
         )
-        named = len(form.sample.names) if form.sample else None
-        shown = _shown(scores, bar, images or [], named)
+        if page:
+            scores = page.count(scores)
+        scores = _shown(scores, bar, images, len(form.sample.names) if form.sample else None)
         if journal:
-            counts = _write_whole(shown, journal, form, output, sort=sort or bool(top), top=top)
+            counts = _write_whole(scores, journal, form, output, sort, top)
         else:
-            counts = write_scores(shown, form, None)
+            counts = write_scores(scores, form, None)
+    if page and report:
+        from maskspot.reporting.page import write_page
+
+        write_page(page.page(model or DEFAULT), report)
     if not quiet:
-        above = f", {counts.above} at {threshold} or above" if threshold is not None else ""
-        what = f"{counts.scored} of {counts.scored + counts.failed} images scored{above}"
-        say(f"{what} by {predictor.info.name} on {predictor.device}", *([output] if output else []))
+        _tell(counts, form, predictor, output)
     return 1 if counts.failed else 0
 
 
-def _items(images: list[str], listing: str | None, column: str | None) -> "Iterable[Item]":
-    from maskspot.inputs import find_items, items_from, listed
+def _check_options(
+    output: Path | None,
+    resume: bool | None,
+    sample: Path | None,
+    sort: bool,
+    heatmaps: Path | None,
+    report: Path | None,
+    cache: Path | None,
+) -> None:
+    """Refuse options that do not go together."""
+    if resume is not None and output is None:
+        raise UsageError("--resume: standard output cannot be resumed; name a file with --output")
+    if sample and sort:
+        raise UsageError("--sort, --top: a submission has the rows and the order of its --sample")
+    if report:
+        check_report(report)
+    if cache and (heatmaps or report):
+        raise UsageError("--cache: it has no pictures for --heatmaps or --report; leave it out")
 
-    if images and listing:
-        raise UsageError("--from: name images or a list of them, not both")
-    if column and not listing:
-        raise UsageError("--column: of which list? name it with --from")
-    if not images and not listing:
-        raise UsageError("name images, or a list of them with --from")
-    return items_from(listed(listing, column)) if listing else find_items(images)
+
+def _form(
+    output: Path | None,
+    format: str | None,
+    details: bool,
+    threshold: float | None,
+    sample: Path | None,
+    on_error: str | None,
+) -> "Form":
+    from maskspot.outputs import Form, OnError, Sample, format_of
+
+    policy = OnError.parse(on_error, sample is not None)
+    kind = format_of(output, format)
+    return Form(kind, details, threshold, Sample.read(sample) if sample else None, policy)
 
 
-def _journal(output: Path | None, made_by: Mapping[str, Any], resume: bool | None) -> Any:
+def _warn_of_two_runtimes() -> None:
+    from maskspot.devices import installed_runtimes, two_runtimes
+
+    runtimes = list(installed_runtimes())
+    if len(runtimes) > 1:
+        warn(two_runtimes(runtimes))
+
+
+def _journal(
+    output: Path | None, made_by: Mapping[str, Any], resume: bool | None
+) -> "AbstractContextManager[Journal]":
     from maskspot.journal import Journal
 
     return Journal.open(output, made_by, resume) if output else Journal.temporary()
@@ -234,7 +269,9 @@ def _shown(
     task = bar.add_task("scoring", total=count) if bar else None
     if bar and task is not None and count is None:
         # Counting a million files takes seconds, which scoring need not wait for.
-        total = threading.Thread(target=lambda: bar.update(task, total=_count(images)), daemon=True)
+        total = threading.Thread(
+            target=lambda: bar.update(task, total=count_images(images)), daemon=True
+        )
         total.start()
     for each in scores:
         if each.error is not None:
@@ -244,37 +281,8 @@ def _shown(
         yield each
 
 
-def _count(images: list[str]) -> int | None:
-    """Return how many images there are, where files and folders are all that is named."""
-    from maskspot.inputs import SUFFIXES, find_items
-
-    plain = (image.lower().endswith(SUFFIXES) or os.path.isdir(image) for image in images)
-    if not images or not all(plain):
-        return None
-    with suppress(MaskspotError, OSError):  # scoring meets it, too, and says so
-        return sum(1 for _ in find_items(images))
-    return None
-
-
-def _check_output(output: Path | None, inputs: "Iterable[str | Path | None]") -> None:
-    if output and output.is_dir():
-        raise UsageError(f"--output: {output} is a folder; name a file in it")
-    for path in inputs:
-        if path and output and os.path.realpath(path) == os.path.realpath(output):
-            raise UsageError(f"--output: {output} is one of the inputs; name another file")
-
-
-def _sparing(items: "Iterable[Item]", output: Path | None) -> "Iterator[Item]":
-    for item in items:
-        if item.path:
-            _spare(output, item.path)
-        yield item
-
-
-def _spare(output: Path | None, path: Path) -> None:
-    """Refuse to write over what is read."""
-    try:
-        if output and output.is_file() and os.path.samefile(output, path):
-            raise UsageError(f"--output: {output} is one of the inputs; name another file")
-    except OSError:  # one of them is not there
-        return
+def _tell(counts: "Counts", form: "Form", predictor: "Predictor", output: Path | None) -> None:
+    """Say how it went, in one line."""
+    above = f", {counts.above} at {form.threshold} or above" if form.threshold is not None else ""
+    what = f"{counts.scored} of {counts.scored + counts.failed} images scored{above}"
+    say(f"{what} by {predictor.info.name} on {predictor.device}", *([output] if output else []))

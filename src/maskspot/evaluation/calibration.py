@@ -6,16 +6,20 @@ The scale is one over the temperature of Guo et al., On Calibration of Modern Ne
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskspot.evaluation.logistic import newton, sigmoid
-from maskspot.evaluation.metrics import BINS, Ranked, ece_of, log_loss
+from maskspot.evaluation.metrics import BINS, Array, Ranked, bins_of, ece_of, log_loss
 
 _EDGE = 2.0**-53
 """The least distance of a probability from 1 that float64 can say; taken at 0 too, so that a
 network that is as sure of "no" as of "yes" has logits as large (about 37)."""
+
+_Z = 1.959963984540054
+"""The normal distribution's 97.5 % quantile."""
 
 _LEAST_SCALE = 1e-3
 """A scale is positive: calibration never turns the order of two images round."""
@@ -77,6 +81,45 @@ def ece(targets: ArrayLike, probabilities: ArrayLike, bins: int = BINS) -> float
         bins: at most so many; a few images fill fewer.
     """
     return float(ece_of(Ranked(targets, probabilities).groups(), bins)[0])
+
+
+class Reliability(NamedTuple):
+    """What became true of what was said, in bins of equal mass that are not empty.
+
+    Attributes:
+        said: mean probability, (B,).
+        true: share of masks, (B,).
+        low: of its 95 % interval, (B,): Wilson's (Probable Inference, JASA 1927).
+        high: likewise.
+        images: in each bin, (B,).
+    """
+
+    said: Array
+    true: Array
+    low: Array
+    high: Array
+    images: Array
+
+
+def reliability(targets: ArrayLike, probabilities: ArrayLike, bins: int = BINS) -> Reliability:
+    """Return the points of a calibration curve, in the bins of `ece`.
+
+    Args:
+        targets: 0 or 1, (N,).
+        probabilities: 0 to 1, (N,).
+        bins: at most so many.
+    """
+    groups = Ranked(targets, probabilities).groups()
+    masks, others = groups.masks[0], groups.others[0]
+    bin_of = bins_of(groups, bins)[0]
+    images = np.bincount(bin_of, masks + others, bins)
+    said = np.bincount(bin_of, groups.values * (masks + others), bins)
+    found = np.bincount(bin_of, masks, bins)
+    said, found, images = (part[images > 0] for part in (said, found, images))
+    share, z2 = found / images, _Z**2
+    middle = (share + z2 / (2 * images)) / (1 + z2 / images)
+    reach = _Z * np.sqrt(share * (1 - share) / images + z2 / (4 * images**2)) / (1 + z2 / images)
+    return Reliability(said / images, share, middle - reach, middle + reach, images)
 
 
 def quality(targets: ArrayLike, probabilities: ArrayLike) -> dict[str, float]:

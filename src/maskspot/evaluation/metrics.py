@@ -73,16 +73,20 @@ def average_precision_of(groups: Groups) -> Array:
     return _ratio((masks * precision).sum(1), masks.sum(1))
 
 
+def bins_of(groups: Groups, bins: int = BINS) -> NDArray[np.intp]:
+    """Return which of some bins of equal mass each probability is in, (B, G)."""
+    count = groups.masks + groups.others
+    middle = count.cumsum(1) - count / 2
+    return np.minimum((middle * bins / count.sum(1, keepdims=True)).astype(np.intp), bins - 1)
+
+
 def ece_of(groups: Groups, bins: int = BINS) -> Array:
     """Return each sample's expected calibration error, (B,): see `calibration.ece`."""
     values, masks, others = groups
     count = masks + others
-    total = count.sum(1, keepdims=True)
-    middle = count.cumsum(1) - count / 2
-    bin_of = np.minimum((middle * bins / total).astype(np.intp), bins - 1)
-    flat = bin_of + bins * np.arange(len(masks))[:, None]
+    flat = bins_of(groups, bins) + bins * np.arange(len(masks))[:, None]
     gaps = np.bincount(flat.ravel(), (masks - count * values).ravel(), bins * len(masks))
-    return np.asarray(np.abs(gaps).reshape(-1, bins).sum(1) / total[:, 0])
+    return np.asarray(np.abs(gaps).reshape(-1, bins).sum(1) / count.sum(1))
 
 
 def losses(targets: ArrayLike, probabilities: ArrayLike) -> Array:

@@ -1,0 +1,84 @@
+"""What `maskspot predict` reads: the images it is pointed at, and never its own output."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maskspot.errors import MaskspotError, UsageError
+
+if TYPE_CHECKING:
+    from maskspot.inputs import Item
+
+
+def find(
+    images: list[str], listing: str | None, column: str | None, output: Path | None
+) -> "Iterator[Item]":
+    """Give the images that the arguments name, or that a list does, as they are needed.
+
+    Raises:
+        UsageError: neither or both of them are there, or the output is one of the images.
+    """
+    from maskspot.inputs import find_items, items_from, listed
+
+    if images and listing:
+        raise UsageError("--from: name images or a list of them, not both")
+    if column and not listing:
+        raise UsageError("--column: of which list? name it with --from")
+    if not images and not listing:
+        raise UsageError("name images, or a list of them with --from")
+    return _sparing(items_from(listed(listing, column)) if listing else find_items(images), output)
+
+
+def count_images(images: list[str]) -> int | None:
+    """Return how many images there are, where files and folders are all that is named."""
+    from maskspot.inputs import SUFFIXES, find_items
+
+    plain = (image.lower().endswith(SUFFIXES) or os.path.isdir(image) for image in images)
+    if not images or not all(plain):
+        return None
+    with suppress(MaskspotError, OSError):  # scoring meets it, too, and says so
+        return sum(1 for _ in find_items(images))
+    return None
+
+
+def check_output(
+    output: Path | None, others: Iterable[str | Path | None], images: list[str]
+) -> None:
+    """Refuse, before any work, to write over what is named: what folders and lists name is later.
+
+    Args:
+        output: the file to write; None for standard output.
+        others: files that are read or written besides; they need not be there yet.
+        images: the images that are named.
+
+    Raises:
+        UsageError: the output is one of them, or a folder.
+    """
+    if output is None:
+        return
+    if output.is_dir():
+        raise UsageError(f"--output: {output} is a folder; name a file in it")
+    for path in others:
+        if path and os.path.realpath(path) == os.path.realpath(output):
+            raise _is_input(output)
+    for image in images:
+        _spare(output, image)
+
+
+def _sparing(items: "Iterable[Item]", output: Path | None) -> "Iterator[Item]":
+    for item in items:
+        if output and item.path:
+            _spare(output, item.path)
+        yield item
+
+
+def _spare(output: Path, path: str | Path) -> None:
+    with suppress(OSError):  # one of them is not there
+        if output.is_file() and os.path.samefile(output, path):
+            raise _is_input(output)
+
+
+def _is_input(output: Path) -> UsageError:
+    return UsageError(f"--output: {output} is one of the inputs; name another file")

@@ -1,0 +1,1 @@
+"""HTML reports: one file with everything in it, that asks nothing of the network."""

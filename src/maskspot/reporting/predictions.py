@@ -1,0 +1,79 @@
+"""The report of `predict`: how likely it is that each image shows a mask, and where."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from maskspot.reporting import plots
+from maskspot.reporting.album import Album, Picture, uncertainty
+from maskspot.reporting.page import Card, Group, Page
+from maskspot.reporting.parts import card_of, left_out, model_parts
+from maskspot.results import Score
+
+NAMED = 1000
+"""Images that could not be read which a report names."""
+
+
+class PredictionReport:
+    """Collects what a report says while the images are scored: flat in memory."""
+
+    def __init__(self, threshold: float = 0.5) -> None:
+        """Start with nothing.
+
+        Args:
+            threshold: from which probability on an image counts as a mask.
+        """
+        self._threshold = threshold
+        self._masks = self._failed = 0
+        self._bins = np.zeros(plots.BINS, np.int64)
+        self._failures: list[tuple[str, str]] = []
+        self._album = Album(uncertainty)
+        self.watch = self._album.add
+
+    def count(self, scores: Iterable[Score]) -> Iterator[Score]:
+        """Pass scores on, and count them."""
+        for score in scores:
+            if score.probability is None:
+                self._failed += 1
+                if len(self._failures) < NAMED:
+                    self._failures.append((score.source, score.error or ""))
+            else:
+                self._bins += plots.binned(np.array([score.probability]))
+                self._masks += score.probability >= self._threshold
+            yield score
+
+    def page(self, model: str) -> Page:
+        """Return the report.
+
+        Args:
+            model: that scored the images.
+        """
+        scored, at = int(self._bins.sum()), self._threshold
+        rows, card = model_parts(model)
+        cards = [self._card(each) for each in self._album.pictures()]
+        return Page(
+            title="Face masks",
+            lead=f"How likely it is that each image shows at least one, by {dict(rows)['model']}."
+            + left_out(len(cards), scored, "least certain"),
+            facts=[
+                ("images scored", f"{scored:,}", ""),
+                ("with a mask", f"{self._masks:,}", f"at probability {at:g} or above"),
+                ("not scored", f"{self._failed:,}", ""),
+            ],
+            plots=[plots.histogram([("images", self._bins)])] if scored else [],
+            groups=[
+                Group("mask", "taken for a mask", self._masks),
+                Group("none", "taken for none", scored - self._masks),
+            ],
+            cards=cards,
+            orders=("probable", "improbable", "uncertain", "given"),
+            failures=self._failures,
+            failed=self._failed,
+            model=rows,
+            card=card,
+        )
+
+    def _card(self, picture: Picture) -> Card:
+        assert picture.score.probability is not None
+        group = "mask" if picture.score.probability >= self._threshold else "none"
+        return card_of(picture, group)
