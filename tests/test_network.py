@@ -49,6 +49,23 @@ def test_so_do_the_backbones_that_the_original_compared(
     goes_from_scratch_to_a_model_file(name, 80, demo_data, tmp_path)
 
 
+@pytest.mark.slow
+def test_so_does_inception_resnet(
+    demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its kinds of block once: tracing all forty takes over five minutes."""
+    from keras.src.applications import inception_resnet_v2
+
+    block = inception_resnet_v2.inception_resnet_block
+
+    def once(x: Any, scale: float, block_type: str, block_idx: int, **options: Any) -> Any:
+        wanted = block_idx == 1 or "activation" in options  # the last has none
+        return block(x, scale, block_type, block_idx, **options) if wanted else x
+
+    monkeypatch.setattr(inception_resnet_v2, "inception_resnet_block", once)
+    goes_from_scratch_to_a_model_file("inception-resnet-v2", 80, demo_data, tmp_path)
+
+
 def goes_from_scratch_to_a_model_file(name: str, size: int, data: Path, folder: Path) -> None:
     options = {"backbone": name, "weights": "none", "size": size, "epochs": 1, "batch_size": 32}
     run = Run.create(folder / "runs" / "one", resolve(options=options), [data])

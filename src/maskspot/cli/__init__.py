@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "train",
     "export": "export",
     "evaluate": "evaluate",
+    "compare": "compare",
     "info": "info",
     "submit": "submit",
     "leaderboard": "submit",

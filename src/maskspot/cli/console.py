@@ -1,6 +1,7 @@
 """What commands share: words on stderr, and a progress bar where a person looks."""
 
 import inspect
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +35,17 @@ def plain(name: str) -> Any:
     from rich.text import Text
 
     return Text("".join(c if c.isprintable() else "�" for c in name))
+
+
+def plain_values(value: Any) -> Any:
+    """Return what JSON can say: null for what is not defined, and infinity as a text."""
+    if isinstance(value, dict):
+        return {key: plain_values(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_values(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
 
 
 def with_parameters(

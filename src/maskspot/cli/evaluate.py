@@ -5,11 +5,11 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskspot.cli.console import Model, check_report, progress_bar, say
+from maskspot.cli.console import Model, check_report, plain_values, progress_bar, say
 from maskspot.errors import DataError, UsageError
 from maskspot.models import DEFAULT
 
@@ -127,7 +127,7 @@ def evaluate(
         write_page(page, report)
     if as_json:
         values = {"of": maker, "left_out": len(failures), **dataclasses.asdict(found)}
-        print(json.dumps(_json(values), indent=2, allow_nan=False))
+        print(json.dumps(plain_values(values), indent=2, allow_nan=False))
     else:
         from maskspot.cli.evaluation_tables import show
 
@@ -219,14 +219,3 @@ def _predict(
             if bar and task is not None:
                 bar.advance(task)
     return predictor.id, found, failures
-
-
-def _json(value: Any) -> Any:
-    """Return what JSON can say: null for what is not defined, and infinity as a text."""
-    if isinstance(value, dict):
-        return {key: _json(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(each) for each in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value

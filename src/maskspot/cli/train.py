@@ -104,21 +104,39 @@ def train(
         assert data
         assert settings
         read_folders(data, settings.layout)  # refuse bad data before a folder is made
-        settings = _anywhere(settings)
-        run = Run.create(_folder(runs, name, settings.backbone), settings, data)
+        settings = anywhere(settings)
+        run = Run.create(run_folder(runs, name, settings.backbone), settings, data)
+    carry_out(run, not resume, quiet)
+    if not quiet:
+        say(f"now: maskspot export {run.folder} -o model.onnx")
+    print(run.folder)
+
+
+def carry_out(run: "Run", new: bool, quiet: bool) -> None:
+    """Train a run to its end, and tell of it on stderr.
+
+    Args:
+        run: it goes on from where it stands.
+        new: it was made for this; if it fails with nothing in it to keep, it goes away.
+        quiet: tell of nothing but warnings.
+    """
+    from maskspot.training.train import train as train_run
+
     try:
-        _train(run, quiet)
+        with progress_bar(quiet, "images") as bar:
+            metrics = train_run(run, _Display(bar, quiet, run.settings.epochs))
     except KeyboardInterrupt:
         say(f"stopped; go on with: maskspot train --resume {run.folder}")
         raise
     except Exception:
-        if not (resume or run.checkpoint.exists()):
-            shutil.rmtree(run.folder)  # made by this call, and there is nothing in it to keep
+        if new and not any(run.folder.rglob(run.checkpoint.name)):
+            shutil.rmtree(run.folder)
         raise
-    print(run.folder)
+    if not quiet:
+        say(f"{run.folder}: {_outcome(metrics)}")
 
 
-def _anywhere(settings: Settings) -> Settings:
+def anywhere(settings: Settings) -> Settings:
     """Make the files that settings name such as a resume finds from any folder."""
     named = {"init": settings.init, "teacher": settings.teacher}
     if settings.weights not in WEIGHTS:
@@ -130,7 +148,12 @@ def _anywhere(settings: Settings) -> Settings:
     return replace(settings, **found)
 
 
-def _folder(runs: Path, name: str | None, backbone: str) -> Path:
+def run_folder(runs: Path, name: str | None, backbone: str) -> Path:
+    """Return the folder of a run, in that of all runs; one without a name gets a number.
+
+    Raises:
+        UsageError: the name is none of a folder.
+    """
     if name is None:
         return next(
             folder for number in count(1) if not (folder := runs / f"{backbone}-{number}").exists()
@@ -138,16 +161,6 @@ def _folder(runs: Path, name: str | None, backbone: str) -> Path:
     if not name or Path(name).name != name or name.startswith("."):
         raise UsageError(f"--name: {name!r} is no plain name of a folder; --runs says where")
     return runs / name
-
-
-def _train(run: "Run", quiet: bool) -> None:
-    from maskspot.training.train import train as train_run
-
-    with progress_bar(quiet, "images") as bar:
-        metrics = train_run(run, _Display(bar, quiet, run.settings.epochs))
-    if not quiet:
-        say(f"{run.folder}: {_outcome(metrics)}")
-        say(f"now: maskspot export {run.folder} -o model.onnx")
 
 
 def _outcome(metrics: dict[str, Any]) -> str:

@@ -164,9 +164,14 @@ class Run:
         ]
         self.write_csv("validation.csv", ["image", "target", "probability"], rows)
 
+    @property
+    def predictions(self) -> Path:
+        """What is said of the images held back: `validation.csv`, or `oof.csv`."""
+        return self.folder / ("oof.csv" if self.settings.folds else "validation.csv")
+
     def read_predictions(self) -> tuple[list[float], list[float]]:
         """Return targets and probabilities of `validation.csv`, or `oof.csv`."""
-        file = self.folder / ("oof.csv" if self.settings.folds else "validation.csv")
+        file = self.predictions
         _, rows = read_rows(file)
         try:
             return [float(row[1]) for row in rows], [float(row[2]) for row in rows]

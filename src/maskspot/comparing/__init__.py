@@ -1,0 +1,1 @@
+"""Models against each other: how good each is, and what it costs."""
