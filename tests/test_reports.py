@@ -383,6 +383,7 @@ def test_a_watcher_sees_each_image_that_could_be_scored(
     assert (scores[2].width, scores[2].height) == (3000, 1500)
 
 
+@pytest.mark.slow
 def test_the_documents_examples_run(
     cli: Cli, demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

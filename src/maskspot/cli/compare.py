@@ -165,7 +165,7 @@ def _plot(output: Path) -> Iterator[Callable[["Comparison"], None]]:
     if output.suffix.lower() not in _ENDINGS:
         raise UsageError(f"--output: {output} is no name of a plot: {', '.join(_ENDINGS)}")
     if find_spec("matplotlib") is None:
-        raise MissingExtraError("maskspot compare --output", "train")
+        raise MissingExtraError("maskspot compare --output", "report")
     from maskspot.files import replacing
 
     with replacing(output) as beside:
