@@ -1,29 +1,19 @@
 """`maskspot predict`."""
 
-import json
-import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maskspot.cli.console import Model, check_report, progress_bar, say, warn
-from maskspot.cli.pictures import report_of, watching
+from maskspot.cli.console import Model, check_report
 from maskspot.cli.sources import check_output, count_images, find
 from maskspot.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
-    from maskspot.cache import Cache
     from maskspot.inputs import Item
-    from maskspot.journal import Journal
-    from maskspot.outputs import Counts, Form
-    from maskspot.predictor import Predictor
-    from maskspot.results import Score
+    from maskspot.outputs import Form
 
 _STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
@@ -110,6 +100,13 @@ def predict(
     draft: Annotated[
         bool, typer.Option("--draft", help="Decode large JPEGs in less detail, and faster.")
     ] = False,
+    engine: Annotated[
+        str, typer.Option(help="local; ray: on a cluster, into a folder of Parquet files.")
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Of the Ray cluster.", show_default="one is started here")
+    ] = None,
+    partition: Annotated[int, typer.Option(min=1, help="Images in each of Ray's files.")] = 1000,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only warnings and errors.")] = False,
 ) -> int:
     """Score images: how likely does each show at least one face mask?
@@ -119,61 +116,70 @@ def predict(
     is finished is kept beside the output: after a stop, --resume goes on.
     """
     from maskspot.images import MAX_PIXELS
-    from maskspot.inputs import choose
     from maskspot.models import DEFAULT
-    from maskspot.outputs import write_scores
-    from maskspot.predictor import Predictor
-    from maskspot.scoring import score
 
     images, sort = images or [], sort or bool(top)
+    model = DEFAULT if model is None else model
+    options = {"device": device, "batch_size": batch_size, "draft": draft}
+    options["max_pixels"] = max_pixels or MAX_PIXELS
+    if engine == "ray":
+        from maskspot.cli.on_ray import predict_on_ray
+
+        only_here = {"--sample": sample, "--sort, --top": sort, "--heatmaps": heatmaps}
+        only_here |= {"--report": report, "--cache": cache, "--resume": resume is not None}
+        _check_engine(only_here, format, on_error)
+        form = _form(None, "parquet", details, threshold, None, on_error)
+        return predict_on_ray(
+            images,
+            listing,
+            column,
+            output,
+            form,
+            model,
+            options,
+            address=address,
+            workers=threads,
+            partition=partition,
+            quiet=quiet,
+        )
+    if engine != "local" or address:
+        raise UsageError("--engine: local or ray; --address is for ray")
+    from maskspot.cli.locally import predict_locally
+
     output = None if str(output) in _STDOUT else output
     _check_options(output, resume, sample, sort, heatmaps, report, cache)
     check_output(output, [sample, cache, model, listing], images)
     form = _form(output, format, details, threshold, sample, on_error)
     items: Iterable[Item] = find(images, listing, column, output)
     if form.sample and sample:
-        items = choose(form.sample.names, items, sample, fill=form.on_error.kind == "fill")
-    predictor = Predictor(
-        DEFAULT if model is None else model,
-        device=device,
-        batch_size=batch_size,
-        max_pixels=max_pixels or MAX_PIXELS,
-        draft=draft,
-    )
-    page = report_of(report, threshold)
-    _warn_of_two_runtimes()
-    form = replace(form, model=predictor.id)
-    made_by = {"model": predictor.id, "device": predictor.device, "draft": draft}
-    made_by["max_pixels"] = predictor.max_pixels
-    # Where there is no file to go on with, and nothing to wait for, rows go out as they come.
-    whole = bool(output or sample or sort or form.on_error.kind == "fail")
-    with ExitStack() as stack:
-        journal = stack.enter_context(_journal(output, made_by, resume)) if whole else None
-        bar = stack.enter_context(progress_bar(quiet, "images"))
-        scores = score(
-            predictor,
-            items,
-            threads=threads,
-            cache=stack.enter_context(_cache(cache, made_by)) if cache else None,
-            finished=journal.finished() if journal else (),
-            heatmap=bool(heatmaps or (report and predictor.has_heatmap)),
-            watch=watching(heatmaps, page),
-            again=bool(report),
-        )
-        if page:
-            scores = page.count(scores)
-        scores = _shown(scores, bar, images, len(form.sample.names) if form.sample else None)
-        if journal:
-            counts = _write_whole(scores, journal, form, output, sort, top)
-        else:
-            counts = write_scores(scores, form, None)
-    if page and report:
-        from maskspot.reporting.page import write_page
+        from maskspot.inputs import choose
 
-        write_page(page.page(model or DEFAULT), report)
-    if not quiet:
-        _tell(counts, form, predictor, output)
-    return 1 if counts.failed else 0
+        items = choose(form.sample.names, items, sample, fill=form.on_error.kind == "fill")
+    return predict_locally(
+        items,
+        model,
+        options,
+        form,
+        output,
+        count=len(form.sample.names) if form.sample else partial(count_images, images),
+        sort=sort,
+        top=top,
+        heatmaps=heatmaps,
+        report=report,
+        resume=resume,
+        cache=cache,
+        threads=threads,
+        quiet=quiet,
+    )
+
+
+def _check_engine(only_here: Mapping[str, Any], format: str | None, on_error: str | None) -> None:
+    """Refuse options that a cluster does not know."""
+    for option, wanted in only_here.items():
+        if wanted:
+            raise UsageError(f"{option}: --engine ray has no such thing; see its page of the docs")
+    if format not in (None, "parquet") or on_error == "fail":
+        raise UsageError("--format, --on-error: --engine ray writes Parquet, whatever fails")
 
 
 def _check_options(
@@ -209,80 +215,3 @@ def _form(
     policy = OnError.parse(on_error, sample is not None)
     kind = format_of(output, format)
     return Form(kind, details, threshold, Sample.read(sample) if sample else None, policy)
-
-
-def _warn_of_two_runtimes() -> None:
-    from maskspot.devices import installed_runtimes, two_runtimes
-
-    runtimes = list(installed_runtimes())
-    if len(runtimes) > 1:
-        warn(two_runtimes(runtimes))
-
-
-def _journal(
-    output: Path | None, made_by: Mapping[str, Any], resume: bool | None
-) -> "AbstractContextManager[Journal]":
-    from maskspot.journal import Journal
-
-    return Journal.open(output, made_by, resume) if output else Journal.temporary()
-
-
-@contextmanager
-def _cache(file: Path, made_by: Mapping[str, Any]) -> "Iterator[Cache]":
-    from maskspot.cache import Cache
-
-    with closing(Cache(file, json.dumps(made_by))) as cache:
-        yield cache
-
-
-def _write_whole(
-    scores: "Iterable[Score]",
-    journal: "Journal",
-    form: "Form",
-    output: Path | None,
-    sort: bool,
-    top: int | None,
-) -> "Counts":
-    """Keep each score in the journal, and write the output when all are there."""
-    from maskspot.outputs import sorted_scores, write_scores
-
-    try:
-        for each in scores:
-            journal.write(each)
-        form.on_error.check(journal.failed, journal.count)
-        rows = sorted_scores(journal, top) if sort else journal.rows()
-        counts = write_scores(rows, form, output)
-        # Of all images, not only of those that --top leaves.
-        counts = replace(counts, scored=journal.count - journal.failed, failed=journal.failed)
-    except BaseException:
-        if output and journal.count and journal.path_for(output).exists():
-            say(f"{output}: what is finished is kept beside it; the same with --resume goes on")
-        raise
-    journal.remove()
-    return counts
-
-
-def _shown(
-    scores: "Iterable[Score]", bar: "Progress | None", images: list[str], count: int | None
-) -> "Iterator[Score]":
-    """Pass scores on: failures are told, the others counted where a person looks."""
-    task = bar.add_task("scoring", total=count) if bar else None
-    if bar and task is not None and count is None:
-        # Counting a million files takes seconds, which scoring need not wait for.
-        total = threading.Thread(
-            target=lambda: bar.update(task, total=count_images(images)), daemon=True
-        )
-        total.start()
-    for each in scores:
-        if each.error is not None:
-            say(f"{each.source}: {each.error}")
-        if bar and task is not None:
-            bar.advance(task)
-        yield each
-
-
-def _tell(counts: "Counts", form: "Form", predictor: "Predictor", output: Path | None) -> None:
-    """Say how it went, in one line."""
-    above = f", {counts.above} at {form.threshold} or above" if form.threshold is not None else ""
-    what = f"{counts.scored} of {counts.scored + counts.failed} images scored{above}"
-    say(f"{what} by {predictor.info.name} on {predictor.device}", *([output] if output else []))

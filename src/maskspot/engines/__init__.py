@@ -1,0 +1,1 @@
+"""The same scoring on an existing distributed engine."""

@@ -1,0 +1,115 @@
+"""A large job in parts: each is scored by one worker, and becomes one file, whole or not at all."""
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from maskspot.errors import DataError, ImageError, UsageError
+from maskspot.inputs import Item
+
+if TYPE_CHECKING:
+    from maskspot.images import ImageSource
+
+Image = tuple[str, "Callable[[], ImageSource]"]
+"""A name, and what gives the image on whatever machine it is called."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Images that become one file.
+
+    Attributes:
+        name: of the file: what it is of is in it, so that other images never take its place.
+        images: gives them, on the worker.
+    """
+
+    name: str
+    images: Callable[[], Sequence[Image]]
+
+
+def of_items(items: Iterable[Item], size: int) -> Iterator[Partition]:
+    """Cut items into partitions.
+
+    Args:
+        items: files and URLs, that workers can open too.
+        size: images in each.
+
+    Raises:
+        UsageError: an item is in an archive or on standard input.
+    """
+    rest = iter(items)
+    number = 0
+    while chunk := list(islice(rest, size)):
+        for item in chunk:
+            if not (item.path is None and "://" in item.name) and not _is_file(item):
+                raise UsageError(f"--engine: {item.name}: workers read files and URLs; unpack it")
+        names = "\0".join(item.name for item in chunk)
+        images = [(item.name, item.load) for item in chunk]
+        yield Partition(_name(number, names), partial(list, images))
+        number += 1
+
+
+def of_parquet(uri: str, column: str | None) -> Iterator[Partition]:
+    """Make a partition of each row group of Parquet files, which are read by the workers.
+
+    Args:
+        uri: of a file or a folder of them, in any store that pyarrow knows.
+        column: of paths and URLs, or of images' bytes; then `source`, where there is such a
+            column, has their names.
+
+    Raises:
+        DataError: it cannot be read, or has no such column.
+    """
+    from pyarrow import dataset
+
+    try:
+        fragments = dataset.dataset(uri, format="parquet").get_fragments()
+        number = 0
+        for fragment in fragments:
+            for group in fragment.split_by_row_group():
+                (index,) = (each.id for each in group.row_groups)
+                what = f"{group.path}\0{index}\0{group.metadata.num_rows}"
+                yield Partition(_name(number, what), partial(_rows, group, column))
+                number += 1
+    except (OSError, ValueError) as error:
+        raise DataError(f"{uri}: {error}") from None
+
+
+def _rows(fragment: Any, column: str | None) -> list[Image]:
+    """Return the images of a row group."""
+    from maskspot.inputs import items_from
+
+    table = fragment.to_table()
+    found: list[Image] = []
+    names = table["source"].to_pylist() if "source" in table.column_names else None
+    for at, value in enumerate(table[column or table.column_names[0]].to_pylist()):
+        if isinstance(value, bytes):
+            name = names[at] if names else f"{fragment.path}#{at}"
+            found.append((name, partial(io.BytesIO, value)))
+        elif value:
+            found += [(item.name, item.load) for item in items_from([value])]
+        else:
+            found.append(("", _nothing))
+    return found
+
+
+def _nothing() -> "ImageSource":
+    raise ImageError("no path in this row", "missing")
+
+
+def _is_file(item: Item) -> bool:
+    return item.path is not None and item.load() == item.path
+
+
+def _name(number: int, what: str) -> str:
+    digest = sha256(what.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"part-{number:06}-{digest}.parquet"
+
+
+def number_of(name: str) -> str:
+    """Return which partition a file is of."""
+    return name.split("-")[1]
