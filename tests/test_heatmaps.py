@@ -12,7 +12,7 @@ from maskspot import Predictor, Score
 from maskspot import predictor as predicting
 from maskspot.errors import ModelFileError
 from maskspot.images import Preprocessing
-from maskspot.overlays import overlay, save_overlay, strength
+from maskspot.overlays import overlay, peak, save_overlay, strength
 
 Run = Callable[..., Any]
 
@@ -73,9 +73,16 @@ def score(heatmap: list[list[float]], probability: float = 0.9, source: str = "x
 def test_what_speaks_most_for_a_mask_has_the_probability_and_what_speaks_against_it_nothing() -> (
     None
 ):
-    found = strength(score([[2.0, 1.0], [0.0, -5.0]]))
-    assert found == pytest.approx(np.array([[0.9, 0.45], [0.0, 0.0]]))
+    found = strength(score([[0.0, 8.0, 0.0, -8.0, 0.0]]))
+    assert found == pytest.approx(np.array([[0.45, 0.9, 0.0, 0.0, 0.0]]))
     assert strength(score([[-1.0, -2.0]])).max() == 0
+
+
+def test_the_peak_is_between_the_cells_that_share_a_mask() -> None:
+    x, y = peak(score([[0.0, 0.0, 0.0, 0.0], [0.0, 4.0, 4.0, 0.0], [0.0, 0.0, 0.0, 0.0]]))
+    assert (x, y) == pytest.approx((0.5, 0.5), abs=0.04)
+    x, _ = peak(score([[0.0, 9.0, 0.0, 0.0, 7.0, 7.0, 0.0]]))
+    assert x == pytest.approx(5 / 7, abs=0.02)  # two beside each other are more than one
 
 
 def test_the_overlay_is_red_where_the_map_is() -> None:

@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "devices": {"errors"},
     "journal": {"errors", "files", "results"},
     "formats": set(),
+    "engines": {"engines", "errors", "images", "inputs", "outputs", "predictor"},
     "outputs": {"datasets", "errors", "files", "formats", "journal", "results"},
     "datasets": {"_version", "containers", "datasets", "errors", "files", "images", "inputs"},
     "checking": {
@@ -55,6 +56,9 @@ MAY_IMPORT = {
     "exporting": {
         *("datasets", "errors", "evaluation", "exporting", "files", "images", "modelfile"),
         *("predictor", "training"),
+    },
+    "serving": {
+        *("_version", "errors", "predictor", "results", "serving", "threads"),
     },
     "comparing": {
         *("comparing", "datasets", "errors", "evaluation", "exporting", "extras", "inputs"),
@@ -90,7 +94,7 @@ def loaded_by(code: str) -> set[str]:
                 ["--help"],
                 ["--version"],
                 *([each, "--help"] for each in ("predict", "train", "export", "fetch", "check")),
-                *([each, "--help"] for each in ("evaluate", "compare", "info")),
+                *([each, "--help"] for each in ("evaluate", "compare", "info", "serve")),
             )
         ),
     ],

@@ -10,6 +10,7 @@ from maskspot.errors import MissingExtraError
 _TRAIN = ("cv2", "efficientnet", "keras", "matplotlib", "onnx", "tensorflow", "tf2onnx")
 _FETCH = ("httpx", "platformdirs")
 _REPORT = ("jinja2", "markdown_it", "matplotlib")
+_SERVE = ("prometheus_client", "starlette", "uvicorn")
 
 
 def require_fetch(what: str) -> None:
@@ -30,6 +31,16 @@ def require_report(what: str) -> None:
     """
     if any(find_spec(module) is None for module in _REPORT):
         raise MissingExtraError(what, "report")
+
+
+def require_serve(what: str) -> None:
+    """Check that maskspot[serve] is installed.
+
+    Raises:
+        MissingExtraError: it is not; the text names the `pip install` to run.
+    """
+    if any(find_spec(module) is None for module in _SERVE):
+        raise MissingExtraError(what, "serve")
 
 
 def require_train(what: str) -> None:

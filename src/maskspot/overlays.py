@@ -11,6 +11,7 @@ from maskspot.files import replacing
 from maskspot.results import Score
 
 _RED = (255, 32, 0)
+_FINE = 8  # points of a cell, each way, among which its peak is looked for
 _STRENGTH = 0.7  # of the red where the network is sure
 _UNFIT = re.compile(r'[\0-\x1f<>:"|?*\ud800-\udfff]')
 
@@ -19,7 +20,9 @@ def strength(score: Score) -> NDArray[np.float64]:
     """Return how much each part of an image speaks for a mask, from 0 to the probability.
 
     The part that adds most to the logit has the probability, others their share of that; parts
-    that speak against a mask have 0.
+    that speak against a mask have 0. The heatmap is smoothed first, each cell with its neighbours
+    (1 2 1, both ways): a mask lies in several cells, of which one alone says less well where. Its
+    peak is in a mask for 74 % of images, without that for 59 % (benchmarks/pointing.py).
 
     Args:
         score: with a heatmap, (h, w).
@@ -29,8 +32,27 @@ def strength(score: Score) -> NDArray[np.float64]:
     """
     assert score.probability is not None
     assert score.heatmap is not None
-    parts = score.heatmap.clip(0).astype(np.float64)
+    parts = _smooth(_smooth(score.heatmap.astype(np.float64)).T).T.clip(0)
     return np.asarray(score.probability * parts / max(parts.max(), 1e-9))
+
+
+def peak(score: Score) -> tuple[float, float]:
+    """Return where an image speaks most for a mask: x and y, as shares of width and height.
+
+    Args:
+        score: with a heatmap; what counts is what its overlay shows.
+    """
+    shares = Image.fromarray(strength(score).astype(np.float32))
+    size = (_FINE * shares.width, _FINE * shares.height)
+    fine = np.asarray(shares.resize(size, Image.Resampling.BICUBIC))
+    row, column = divmod(int(fine.argmax()), size[0])
+    return (column + 0.5) / size[0], (row + 0.5) / size[1]
+
+
+def _smooth(grid: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the rows of a grid, each mixed with those above and below it."""
+    wider = np.pad(grid, ((1, 1), (0, 0)), mode="edge")
+    return (wider[:-2] + 2 * wider[1:-1] + wider[2:]) / 4
 
 
 def overlay(image: Image.Image, score: Score) -> Image.Image:

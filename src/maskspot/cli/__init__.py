@@ -26,6 +26,7 @@ COMMANDS = {
     "info": "info",
     "submit": "submit",
     "leaderboard": "submit",
+    "serve": "serve",
 }
 """Each command, and the module here that it is in."""
 

@@ -1,0 +1,193 @@
+"""The application: what is answered at which path."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from email.message import Message as EmailMessage
+from typing import Any, TypeVar
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from maskspot.errors import MaskspotError
+from maskspot.predictor import Predictor
+from maskspot.serving import pages
+from maskspot.serving.answers import as_json, error, result
+from maskspot.serving.bodies import (
+    Gone,
+    Image,
+    content_type,
+    images_of,
+    is_one_image,
+    read_body,
+)
+from maskspot.serving.front import GONE, Front
+from maskspot.serving.guard import Guard
+from maskspot.serving.limits import Limits, Load, Refusal, Upload, overload
+from maskspot.serving.metrics import CONTENT_TYPE, Metrics
+from maskspot.serving.openapi import document
+from maskspot.serving.work import Workers
+
+_log = logging.getLogger("maskspot.serving")
+_T = TypeVar("_T")
+
+
+class Service:
+    """A predictor as an ASGI application, to run by `maskspot.serving.server` or another server.
+
+    Attributes:
+        app: the application.
+        workers: the threads that score; close them at the end.
+        metrics: what was counted.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        limits: Limits | None = None,
+        guard: Guard | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Start the threads.
+
+        Args:
+            predictor: the model; its `max_pixels` holds for clients' images.
+            limits: on requests.
+            guard: who may ask; None lets all local clients in.
+            threads: that score; None takes one for each usable CPU.
+        """
+        self.limits, self.metrics = limits or Limits(), Metrics()
+        self.workers = Workers(predictor, threads, self.metrics.batch)
+        self._predictor, self._load = predictor, Load(self.limits)
+        # One body is taken apart at a time: while that runs, Python runs little else.
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="maskspot-serve-reader")
+        self._document = document(self.limits, predictor.max_pixels, guard and guard.token)
+        self._page, self._docs = pages.front_page(), pages.docs_page(self._document)
+        show = self.metrics.show
+        show("maskspot_images_waiting", "Images that wait.", lambda: self.workers.waiting)
+        show("maskspot_threads", "Threads that score.", lambda: self.workers.threads)
+        routes = [
+            Route("/", self._show_page),
+            Route("/docs", self._show_docs),
+            Route("/openapi.json", self._show_document),
+            Route("/healthz", self._show_health),
+            Route("/metrics", self._show_metrics),
+            Route("/v1/model", self._show_model),
+            Route("/v1/predict", self._predict, methods=["POST"]),
+        ]
+        handlers: dict[Any, Callable[..., Any]] = {
+            Refusal: _refused,
+            HTTPException: _not_served,
+            Gone: _gone,
+            MaskspotError: _failed,
+        }
+        routed = Starlette(routes=routes, exception_handlers=handlers)
+        routed.router.redirect_slashes = False
+        paths = [route.path for route in routes]
+        self.app = Front(routed, guard or Guard(), self.metrics, self.limits.timeout, paths)
+
+    def close(self) -> None:
+        """End the threads, once nothing waits."""
+        self.workers.close()
+        self._reader.shutdown(cancel_futures=True)
+
+    async def _show_page(self, request: Request) -> Response:
+        return HTMLResponse(self._page.html, headers={"Content-Security-Policy": self._page.policy})
+
+    async def _show_docs(self, request: Request) -> Response:
+        return HTMLResponse(self._docs.html, headers={"Content-Security-Policy": self._docs.policy})
+
+    async def _show_document(self, request: Request) -> Response:
+        return as_json(self._document)
+
+    async def _show_health(self, request: Request) -> Response:
+        return as_json({"status": "ok"})
+
+    async def _show_metrics(self, request: Request) -> Response:
+        return Response(self.metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _show_model(self, request: Request) -> Response:
+        limits = {
+            "max_body": self.limits.max_body,
+            "max_images": self.limits.max_images,
+            "max_pixels": self._predictor.max_pixels,
+        }
+        info = self._predictor.info
+        model = {"model": self._predictor.id, "name": info.name, "question": info.question}
+        return as_json({**model, "heatmap": self._predictor.has_heatmap, "limits": limits})
+
+    async def _predict(self, request: Request) -> Response:
+        """Score the images of a request."""
+        ends = asyncio.get_running_loop().time() + self.limits.timeout
+        heatmap = self._wants_heatmap(request)
+        headers = request.headers
+        kind = content_type(headers.get("content-type"), headers.get("content-encoding"))
+        self._load.check()
+        with Upload(self._load) as upload:
+            try:
+                async with asyncio.timeout_at(ends):
+                    await read_body(request.receive, headers.get("content-length"), upload)
+            except TimeoutError:
+                raise Refusal(408, f"the body took more than {self.limits.timeout:g} s") from None
+            with self._load.place():
+                # Nobody but the threads holds the images: each is let go once it is scored.
+                work = self.workers.submit(await self._images(upload.take(), kind), heatmap)
+                scores = await self._unless_gone(request, work, ends)
+        self.metrics.images(scores)
+        results = [result(score, heatmap) for score in scores]
+        return as_json({"model": self._predictor.id, "results": results})
+
+    async def _images(self, body: bytearray, kind: EmailMessage) -> list[Image]:
+        if is_one_image(kind):  # nothing to take apart, so no thread has to be woken for it
+            return images_of(body, kind, self.limits)
+        return await asyncio.wrap_future(self._reader.submit(images_of, body, kind, self.limits))
+
+    def _wants_heatmap(self, request: Request) -> bool:
+        given = request.query_params.get("heatmap", "0")
+        if given not in ("0", "1"):
+            raise Refusal(422, "heatmap: not 0 or 1")
+        if given == "1" and not self._predictor.has_heatmap:
+            raise Refusal(422, "heatmap: the model has none")
+        return given == "1"
+
+    async def _unless_gone(self, request: Request, work: Future[_T], ends: float) -> _T:
+        """Return what a thread makes, unless the client goes away or the time is over."""
+        made = asyncio.wrap_future(work)
+        gone = asyncio.ensure_future(request.receive())  # the body was read: no more can come
+        left = ends - asyncio.get_running_loop().time()
+        try:
+            either: set[asyncio.Future[Any]] = {made, gone}
+            await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if made.done():
+                return made.result()
+            if gone.done():
+                raise Gone
+            raise overload(f"not scored within {self.limits.timeout:g} s; send fewer at once")
+        finally:
+            made.cancel()
+            gone.cancel()
+
+
+async def _refused(_: Request, refusal: Exception) -> Response:
+    assert isinstance(refusal, Refusal)
+    return error(refusal.status, refusal.reason, refusal.headers)
+
+
+async def _not_served(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, HTTPException)
+    known = problem.status_code == 405  # noqa: PLR2004
+    reason = f"{request.method} is not for this path" if known else "no such path"
+    return error(problem.status_code, reason, problem.headers)
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=GONE)  # to nobody
+
+
+async def _failed(_: Request, problem: Exception) -> Response:
+    _log.error("%s", problem)
+    return error(500, "the model fails")

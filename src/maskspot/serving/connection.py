@@ -1,0 +1,85 @@
+"""HTTP as uvicorn speaks it, without what it lets a hostile client do."""
+
+import asyncio
+import json
+from http import HTTPStatus
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from maskspot.serving.limits import CONNECTIONS
+
+HEAD_SECONDS = 10.0
+"""Seconds for the headers of a request."""
+
+
+class Connection(H11Protocol):
+    """A connection whose headers must come in time, and that is one of not too many.
+
+    uvicorn waits for headers for ever, answers what is no HTTP in plain text, and a break of the
+    protocol within a body with a traceback.
+    """
+
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Start the clock."""
+        super().connection_made(transport)
+        if len(self.connections) > CONNECTIONS:
+            self._refuse(429, "too many connections; try again", [(b"retry-after", b"1")])
+        else:
+            self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Take up what came, and start the clock if that is only a part of the headers."""
+        if not self.transport.is_closing():
+            super().data_received(data)
+            self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        self._unwatch()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP."""
+        self._refuse(400, "this is not HTTP as it should be")
+
+    @property
+    def _busy(self) -> bool:
+        """Whether a request is here whose answer is not complete."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _watch(self) -> None:
+        if self._busy or self.transport.is_closing():
+            self._unwatch()
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def _unwatch(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up(self) -> None:
+        self._head_timer = None
+        if not (self._busy or self.transport.is_closing()):
+            self._refuse(408, f"the headers took more than {HEAD_SECONDS:g} s")
+
+    def _refuse(
+        self, status: int, reason: str, headers: list[tuple[bytes, bytes]] | None = None
+    ) -> None:
+        """Answer, if that is still possible, and close the connection."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            body = json.dumps({"error": reason}).encode()
+            start = [(b"content-type", b"application/json"), (b"connection", b"close")]
+            length = [(b"content-length", str(len(body)).encode())]
+            phrase, headers = HTTPStatus(status).phrase.encode(), headers or []
+            head = h11.Response(status_code=status, headers=start + length + headers, reason=phrase)
+            for event in (head, h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        if self._busy:  # whoever answers the request must not go on
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()

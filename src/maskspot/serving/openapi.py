@@ -1,0 +1,195 @@
+"""The API, as OpenAPI describes it."""
+
+from typing import Any
+
+from maskspot._version import __version__
+from maskspot.serving.bodies import FORM, JSON, NAME
+from maskspot.serving.limits import Limits
+
+_NUMBER, _TEXT, _COUNT = ({"type": [kind, "null"]} for kind in ("number", "string", "integer"))
+_SIGN = "[A-Za-z0-9+/]"  # of base64
+_BYTES = {"type": "string", "format": "binary"}
+_ERRORS = {
+    400: "not HTTP as it should be",
+    401: "the token is missing or wrong",
+    403: "asked by a page of another site, or under a Host that is not this server's",
+    404: "no such path",
+    405: "not a method of this path",
+    408: "headers or body did not come in time",
+    413: "the body is too large",
+    415: "a Content-Type or Content-Encoding that is not understood",
+    422: "the body or the query is not of the form described here",
+    429: "too much at once, or not scored in time: try again, as Retry-After says",
+}
+
+
+def document(limits: Limits, max_pixels: int, token: object) -> dict[str, Any]:
+    """Return the OpenAPI document.
+
+    Args:
+        limits: on requests.
+        max_pixels: of an image.
+        token: whether clients must know one.
+    """
+    security: dict[str, Any] = {"security": [{"token": []}]} if token else {}
+    closed = [401] if token else [403]
+    paths: dict[str, Any] = {
+        "/v1/predict": {
+            "post": {
+                "operationId": "predict",
+                "summary": "Score images",
+                "description": (
+                    "How likely does each image show at least one face mask? The results are in "
+                    f"the order of the images. Up to {limits.max_images} images in up to "
+                    f"{limits.max_body:,} bytes, each of up to {max_pixels:,} pixels, in "
+                    f"{limits.timeout:g} seconds. An image that cannot be read is a result with "
+                    "its error. Addresses are not fetched."
+                ),
+                "parameters": [_HEATMAP_PARAMETER],
+                "requestBody": {"required": True, "content": _contents(limits)},
+                "responses": {
+                    **_answer("Results, one for each image", "Answer"),
+                    **_errors(400, 401, 403, 408, 413, 415, 422, 429),
+                },
+                **security,
+            }
+        },
+        "/v1/model": _get("model", "The model, and the limits", "Model", closed),
+        "/healthz": _get("health", "Is the server up?", "Health", [403]),
+        "/metrics": _text("metrics", "Counters for Prometheus", "text/plain", closed),
+        "/openapi.json": _get("openapi", "This document", None, [403]),
+        "/docs": _text("docs", "This document, to read", "text/html", [403]),
+        "/": _text("page", "The page to drop pictures on", "text/html", [403]),
+    }
+    for path in ("/v1/model", "/metrics"):
+        paths[path]["get"].update(security)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "maskspot",
+            "version": __version__,
+            "description": "How likely is it that this image shows at least one face mask?",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": _SCHEMAS,
+            **({"securitySchemes": {"token": _BEARER}} if token else {}),
+        },
+    }
+
+
+_BEARER = {"type": "http", "scheme": "bearer"}
+_HEATMAP_PARAMETER = {
+    "name": "heatmap",
+    "in": "query",
+    "description": "1: show where the mask is, too.",
+    "schema": {"type": "string", "enum": ["0", "1"], "default": "0"},
+}
+
+
+def _contents(limits: Limits) -> dict[str, Any]:
+    """Return what may be sent to be scored."""
+    count = {"minItems": 1, "maxItems": limits.max_images}
+    image = {
+        "type": "object",
+        "properties": {
+            "data": {
+                "type": "string",
+                "contentEncoding": "base64",
+                "pattern": f"^({_SIGN}{{4}})*({_SIGN}{{2}}==|{_SIGN}{{3}}=)?$",
+                "description": "The file.",
+            },
+            "source": {"type": "string", "maxLength": NAME, "description": "Its name."},
+        },
+        "required": ["data"],
+        "additionalProperties": False,
+    }
+
+    def body(item: dict[str, Any]) -> dict[str, Any]:
+        images = {"type": "array", "items": item, **count}
+        return {
+            "schema": {
+                "type": "object",
+                "properties": {"images": images},
+                "required": ["images"],
+                "additionalProperties": False,
+            }
+        }
+
+    return {
+        FORM: body(_BYTES),
+        JSON: body(image),
+        "image/*": {"schema": _BYTES},
+        "application/octet-stream": {"schema": _BYTES},
+    }
+
+
+def _get(name: str, summary: str, schema: str | None, errors: list[int]) -> dict[str, Any]:
+    responses = {**_answer(summary, schema), **_errors(400, *errors)}
+    return {"get": {"operationId": name, "summary": summary, "responses": responses}}
+
+
+def _text(name: str, summary: str, kind: str, errors: list[int]) -> dict[str, Any]:
+    found = {"description": summary, "content": {kind: {"schema": {"type": "string"}}}}
+    responses = {"200": found, **_errors(400, *errors)}
+    return {"get": {"operationId": name, "summary": summary, "responses": responses}}
+
+
+def _answer(text: str, schema: str | None) -> dict[str, Any]:
+    of = {"$ref": f"#/components/schemas/{schema}"} if schema else {"type": "object"}
+    return {"200": {"description": text, "content": {"application/json": {"schema": of}}}}
+
+
+def _errors(*codes: int) -> dict[str, Any]:
+    found = {}
+    for code in codes:
+        of = {"$ref": "#/components/schemas/Error"}
+        answer = {"description": _ERRORS[code], "content": {"application/json": {"schema": of}}}
+        if code == 429:  # noqa: PLR2004
+            answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
+        found[str(code)] = answer
+    return found
+
+
+def _object(optional: dict[str, Any] | None = None, **required: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": required | (optional or {}),
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+_ROWS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
+_RESULT = _object(
+    source={"type": "string", "description": "The image's name."},
+    probability={**_NUMBER, "minimum": 0, "maximum": 1},
+    status={"enum": ["ok", "missing", "unreadable", "too large"]},
+    error={**_TEXT, "description": "Why it could not be scored."},
+    width=_COUNT,
+    height=_COUNT,
+    format={**_TEXT, "description": "JPEG, PNG... as its content has it."},
+    optional={
+        "heatmap": {
+            "anyOf": [_ROWS, {"type": "null"}],
+            "description": "What each part of the image adds to the probability's logit.",
+        }
+    },
+)
+_LIMITS = {name: {"type": "integer"} for name in ("max_body", "max_images", "max_pixels")}
+_SCHEMAS = {
+    "Answer": _object(
+        model={"type": "string", "description": "The model's id: same id, same file."},
+        results={"type": "array", "items": {"$ref": "#/components/schemas/Result"}},
+    ),
+    "Result": _RESULT,
+    "Model": _object(
+        model={"type": "string"},
+        name={"type": "string"},
+        question={"type": "string"},
+        heatmap={"type": "boolean"},
+        limits=_object(**_LIMITS),
+    ),
+    "Health": _object(status={"const": "ok"}),
+    "Error": _object(error={"type": "string", "description": "What is wrong, in a sentence."}),
+}

@@ -1,0 +1,125 @@
+"""The server: a socket, uvicorn, and an orderly end."""
+
+import asyncio
+import ipaddress
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+
+from maskspot.errors import ServiceError
+from maskspot.serving.app import Service
+from maskspot.serving.connection import Connection
+
+_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+_GRACE = 3.0  # seconds beyond a request's own time, for the connections to close
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound.
+
+    Args:
+        host: a name or an address.
+        port: 0 for any that is free.
+
+    Raises:
+        ServiceError: the port is taken, or the host is not this machine's.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, *_, address = sorted(found)[0]  # IPv4 before IPv6
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+            bound.listen()  # now: else a taken port is found only later
+        except BaseException:
+            bound.close()
+            raise
+    except (OSError, UnicodeError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ServiceError(f"cannot listen on {host}, port {port}: {reason}") from None
+    return bound
+
+
+def is_loopback(bound: socket.socket) -> bool:
+    """Say whether nothing but this machine reaches a socket."""
+    return ipaddress.ip_address(bound.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def url_of(bound: socket.socket) -> str:
+    """Return where a socket listens."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class Server(uvicorn.Server):
+    """uvicorn, ending when it is asked to: requests that are here are finished first."""
+
+    def __init__(self, service: Service, ready: Callable[[], None] = lambda: None) -> None:
+        """Prepare to serve; `run(sockets=[...])` does it.
+
+        Args:
+            service: what is served.
+            ready: called once requests are answered, and signals end it in order.
+        """
+        self._service, self._ready, self.stopped_by = service, ready, 0
+        verbose = logging.getLogger("maskspot.serving").isEnabledFor(logging.INFO)
+        # It warns of every request that is no HTTP: anybody could fill a disk with that.
+        logging.getLogger("uvicorn.error").setLevel(logging.INFO if verbose else logging.ERROR)
+        config = uvicorn.Config(
+            service.app,
+            http=Connection,
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=round(service.limits.timeout + _GRACE),
+        )
+        super().__init__(config)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if all requests were finished, else 128 and the number of the signal that ended it."""
+        return 128 + self.stopped_by if self._service.app.cut_off else 0
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take signals while it runs; uvicorn would raise them again at the end."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end; asked a second time, do not wait."""
+        self.force_exit = self.should_exit
+        self.should_exit, self.stopped_by = True, sig
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer, and say so."""
+        await super().startup(sockets)
+        self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what is here, and tell those who cannot be waited for."""
+        await super().shutdown(sockets)
+        tasks = list(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

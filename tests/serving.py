@@ -1,0 +1,65 @@
+"""A server of maskspot's in this process, for tests, and predictors that can be held up."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from maskspot import Predictor
+from maskspot.results import Score
+from maskspot.serving.app import Service
+from maskspot.serving.server import Server, listen, url_of
+
+
+class Held:
+    """A predictor that waits at a gate, and remembers what it was given."""
+
+    def __init__(self, predictor: Predictor | None = None, batch_size: int = 1) -> None:
+        self.predictor, self.batch_size = predictor, batch_size
+        self.gate, self.reached = threading.Event(), threading.Event()
+        self.batches: list[list[str]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.predictor, name)
+
+    def predict_batch(self, images: list[tuple[str, bytes]], heatmap: bool = False) -> list[Score]:
+        self.batches.append([name for name, _ in images])
+        self.reached.set()
+        assert self.gate.wait(20)
+        if self.predictor:
+            return self.predictor.predict_batch(images, heatmap)
+        return [Score(name, 0.5) for name, _ in images]
+
+
+@contextmanager
+def running(predictor: Any, *options: Any, **named: Any) -> Iterator[str]:
+    """Serve in a thread, and give the address."""
+    service = Service(predictor, *options, **named)
+    bound = listen("127.0.0.1", 0)
+    url = url_of(bound)
+    server = Server(service)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+    thread.start()
+    try:
+        yield url
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        service.close()
+    assert not thread.is_alive()
+
+
+def talk(url: str, *parts: bytes, seconds: float = 10) -> bytes:
+    """Send bytes as they are, and return all that comes back until the server closes."""
+    host, port = url.removeprefix("http://").split(":")
+    answer = b""
+    with socket.create_connection((host, int(port)), timeout=seconds) as connection:
+        try:
+            for part in parts:
+                connection.sendall(part)
+            while more := connection.recv(65536):
+                answer += more
+        except (ConnectionError, TimeoutError):
+            pass
+    return answer
