@@ -363,6 +363,7 @@ def test_backbones_are_trained_on_the_same_folds_once_and_compared(
 
 
 @pytest.mark.train
+@pytest.mark.slow
 def test_a_run_is_judged_by_its_export(
     cli: Cli, trained: Path, demo_data: Path, labels: Path, pictures: Path
 ) -> None:

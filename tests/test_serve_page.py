@@ -18,6 +18,8 @@ from maskspot.serving.guard import Guard  # noqa: E402
 from maskspot.serving.limits import Limits  # noqa: E402
 from tests.serving import Held, running  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "correct-horse-battery-staple"
 HOSTILE = "<img src=x onerror=hacked=1>.jpg"
 
