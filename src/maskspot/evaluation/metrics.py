@@ -77,7 +77,8 @@ def bins_of(groups: Groups, bins: int = BINS) -> NDArray[np.intp]:
     """Return which of some bins of equal mass each probability is in, (B, G)."""
     count = groups.masks + groups.others
     middle = count.cumsum(1) - count / 2
-    return np.minimum((middle * bins / count.sum(1, keepdims=True)).astype(np.intp), bins - 1)
+    bin_of = (middle * bins / count.sum(1, keepdims=True)).astype(np.intp)
+    return np.asarray(np.minimum(bin_of, bins - 1))
 
 
 def ece_of(groups: Groups, bins: int = BINS) -> Array:
