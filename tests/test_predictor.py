@@ -294,7 +294,7 @@ def test_equal_contents_are_scored_once_also_side_by_side_and_in_later_runs(
 def test_a_failing_model_reaches_the_caller_through_the_cache(
     predictor: Predictor, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(images: Any) -> list[Score]:
+    def fail(*_: Any) -> list[Score]:
         raise RuntimeError("no")
 
     monkeypatch.setattr(predictor, "predict_batch", fail)
