@@ -301,6 +301,7 @@ def test_a_plot_without_matplotlib_says_what_to_install(
     )
 
 
+@pytest.mark.slow
 def test_the_plot_shows_nine_models_whatever_they_are_called(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="needs maskspot[report]")
     from maskspot.comparing.plot import draw

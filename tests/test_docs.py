@@ -116,7 +116,9 @@ def test_the_readmes_training_examples_run(
         assert cli(*shlex.split(line)[1:]).code == 0, line
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/fetching.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", pytest.param("docs/fetching.md", marks=pytest.mark.slow)]
+)
 def test_the_examples_of_fetching_and_submitting_run(
     page: str, cli: Cli, photos: Path, demo_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

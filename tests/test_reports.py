@@ -251,6 +251,7 @@ def test_it_fits_a_phone_light_and_dark(evaluated: Path, show: Any, scheme: str)
     assert abs(sum(ground[:3]) - sum(ink[:3])) > 500
 
 
+@pytest.mark.slow
 def test_predictions_with_images_make_a_gallery_without_heatmaps(
     cli: Cli, pictures_200: Path, labels: Path, predicted: Path, tmp_path: Path, show: Any
 ) -> None:

@@ -579,6 +579,7 @@ def test_what_keeps_it_from_starting_is_one_line_and_a_code(
     assert "pip install 'maskspot[serve]'" in done.err
 
 
+@pytest.mark.slow
 def test_memory_for_bodies_is_bounded_for_all_clients_together(fast: Predictor) -> None:
     start = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
     start += b"Content-Length: 100000\r\n\r\n" + bytes(90_000)
@@ -602,6 +603,7 @@ def test_an_hour_of_connections_that_say_nothing_keeps_nobody_out(
         assert httpx.get(f"{url}/healthz").status_code == 200
 
 
+@pytest.mark.slow
 def test_the_documents_examples_run(
     fast: Predictor, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
