@@ -121,10 +121,10 @@ def test_what_cannot_be_scored_says_why_and_names_stay_text(
     page.set_input_files("#files", [tmp_path / HOSTILE, photos[0]])
     scored(page, 1, 2)
     card = page.locator("#cards li").first
-    assert "Not scored: not an image" in card.locator(".said").inner_text()
+    card.locator(".said", has_text="Not scored: not an image").wait_for()
     assert card.locator(".name").inner_text() == HOSTILE
     assert page.evaluate("typeof hacked") == "undefined"
-    assert "1 could not be" in page.locator("#status").inner_text()
+    page.locator("#status", has_text="1 could not be").wait_for()
 
 
 @pytest.mark.parametrize("event", ["drop", "paste"])
