@@ -1,10 +1,12 @@
 """Pictures, folders and a command line that tests share; every picture is drawn here."""
 
 import random
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -68,3 +70,20 @@ def pictures(tmp_path: Path) -> Path:
 def predictor() -> Predictor:
     """The model that predict uses when none is named."""
     return maskspot.load()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless browser, that makes no connection by itself."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs Debian's chromium")
+    with sync_api.sync_playwright() as playwright:
+        quiet = ("no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync")
+        offline = ("disable-background-networking", "disable-component-update")
+        camera = ("use-fake-device-for-media-stream", "use-fake-ui-for-media-stream")
+        options = [f"--{name}" for name in (*quiet, *offline, *camera)]
+        browser = playwright.chromium.launch(executable_path=chromium, args=options)
+        yield browser
+        browser.close()

@@ -27,21 +27,6 @@ HOSTILE = '<img src=x onerror="hacked=1">&amp;\'"<', "script><script>hacked=1<",
 """A path that is markup, and ends the page's own scripts."""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs Debian's chromium")
-    with sync_api.sync_playwright() as playwright:
-        quiet = ("no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync")
-        offline = ("disable-background-networking", "disable-component-update")
-        options = [f"--{name}" for name in (*quiet, *offline)]
-        browser = playwright.chromium.launch(executable_path=chromium, args=options)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def show(browser: Any) -> Iterator[Callable[..., Any]]:
     """Open a report as a person does; it must ask for nothing, and complain of nothing."""

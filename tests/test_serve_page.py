@@ -25,22 +25,6 @@ HOSTILE = "<img src=x onerror=hacked=1>.jpg"
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs Debian's chromium")
-    with sync_api.sync_playwright() as playwright:
-        quiet = ("no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync")
-        offline = ("disable-background-networking", "disable-component-update")
-        camera = ("use-fake-device-for-media-stream", "use-fake-ui-for-media-stream")
-        options = [f"--{name}" for name in (*quiet, *offline, *camera)]
-        browser = playwright.chromium.launch(executable_path=chromium, args=options)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def predictor() -> Predictor:
     return Predictor("fast")
 
