@@ -43,6 +43,7 @@ def test_sizes_formats_and_orientations_vary(demo_data: Path) -> None:
     assert len(found) > 50
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_files_and_another_seed_others(
     demo_data: Path, tmp_path: Path
 ) -> None:

@@ -379,6 +379,7 @@ def test_int8_leaves_out_the_layers_that_move_the_logit_most(
     assert len(quantized.network.SerializeToString()) < 0.5 * len(exact.SerializeToString())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_converted")
 def test_int8_is_written_within_the_tolerance_and_refused_beyond(
     plain: Run, quantized: Quantized, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch

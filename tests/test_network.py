@@ -91,7 +91,11 @@ def test_every_backbone_that_settings_know_can_be_built() -> None:
         ("vgg16", keras.applications.vgg16),
         ("inception-v3", keras.applications.inception_v3),
         ("xception", keras.applications.xception),
-        ("inception-resnet-v2", keras.applications.inception_resnet_v2),
+        pytest.param(
+            "inception-resnet-v2",
+            keras.applications.inception_resnet_v2,
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_pixels_are_what_the_backbones_weights_were_trained_on(name: str, module: Any) -> None:

@@ -428,6 +428,7 @@ def test_a_loss_that_is_no_number_ends_in_one_line(demo_data: Path, tmp_path: Pa
         train(run, Silent())
 
 
+@pytest.mark.slow
 def test_the_commands_run_from_drawing_to_submission(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
