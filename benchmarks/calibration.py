@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 
 from maskspot.datasets.labels import Layout, read_labels
-from maskspot.evaluation.calibration import ece
+from maskspot.evaluation.calibration import ece, reliability
 from maskspot.evaluation.tables import read_predictions
 
 BINS = 10
@@ -35,11 +35,10 @@ def main() -> None:
         2, sharex=True, figsize=(5, 6), height_ratios=(3, 1), layout="constrained"
     )
     above.plot([0, 1], [0, 1], color="grey", linestyle="--", label="perfect")
-    parts = np.array_split(np.argsort(probabilities), BINS)
-    mean = [probabilities[part].mean() for part in parts]
-    share = np.array([targets[part].mean() for part in parts])
-    spread = 1.96 * np.sqrt(share * (1 - share) / [len(part) for part in parts])
-    above.errorbar(mean, share, spread, marker="o", capsize=3, label="a tenth of the photos")
+    found = reliability(targets, probabilities, BINS)
+    reach = [(found.true - found.low).clip(0), (found.high - found.true).clip(0)]
+    label = f"one of {len(found.images)} equal parts"
+    above.errorbar(found.said, found.true, reach, marker="o", capsize=3, label=label)
     above.set(ylabel="share with a mask", ylim=(-0.03, 1.03))
     above.set_title(f"{len(targets)} photos, expected calibration error {error:.3f}")
     above.legend()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maskspot.cli.console import plain_values, progress_bar, say, warn
+from maskspot.cli.console import ImageColumn, TargetColumn, plain_values, progress_bar, say, warn
 from maskspot.errors import MissingExtraError, UsageError
 from maskspot.extras import require_train
 
@@ -49,8 +49,8 @@ def compare(
     resamples: Annotated[
         int, typer.Option(min=0, max=1_000_000, help="Of the bootstrap; 0: no intervals.")
     ] = 2000,
-    image_column: Annotated[str | None, typer.Option(help="The labels' column of images.")] = None,
-    target_column: Annotated[str | None, typer.Option(help="The labels' column of labels.")] = None,
+    image_column: ImageColumn = None,
+    target_column: TargetColumn = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only warnings and errors.")] = False,
     train: Annotated[

@@ -21,7 +21,20 @@ Model = Annotated[
         "-m", "--model", help="Model file, or a shipped model's name.", show_default="default"
     ),
 ]
-"""The option of the commands that score."""
+Device = Annotated[
+    str,
+    typer.Option(help="cpu, cuda, tensorrt, rocm, directml, coreml, openvino; auto for any."),
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads.", show_default="one for each CPU")
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(min=1, help="Images to a thread.", show_default="1; 32 on other devices"),
+]
+ImageColumn = Annotated[str | None, typer.Option(help="The labels' column of images.")]
+TargetColumn = Annotated[str | None, typer.Option(help="The labels' column of labels.")]
+"""Options that several commands have."""
 
 
 def say(*words: object) -> None:

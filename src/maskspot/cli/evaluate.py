@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskspot.cli.console import Model, check_report, plain_values, progress_bar, say
+from maskspot.cli.console import (
+    ImageColumn,
+    Model,
+    TargetColumn,
+    check_report,
+    plain_values,
+    progress_bar,
+    say,
+)
 from maskspot.errors import DataError, UsageError
 from maskspot.models import DEFAULT
 
@@ -61,8 +69,8 @@ def evaluate(
         Path | None,
         typer.Option(help="HTML file to write: curves, a gallery of errors, the model's card."),
     ] = None,
-    image_column: Annotated[str | None, typer.Option(help="The labels' column of images.")] = None,
-    target_column: Annotated[str | None, typer.Option(help="The labels' column of labels.")] = None,
+    image_column: ImageColumn = None,
+    target_column: TargetColumn = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only warnings and errors.")] = False,
 ) -> int:

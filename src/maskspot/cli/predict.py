@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maskspot.cli.console import Model, check_report
+from maskspot.cli.console import BatchSize, Device, Model, Threads, check_report
 from maskspot.cli.sources import check_output, count_images, find
 from maskspot.errors import UsageError
 
@@ -82,17 +82,9 @@ def predict(
         Path | None,
         typer.Option(help="File that keeps scores by content; equal images are scored once."),
     ] = None,
-    device: Annotated[
-        str,
-        typer.Option(help="cpu, cuda, tensorrt, rocm, directml, coreml, openvino; auto for any."),
-    ] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads.", show_default="one for each CPU")
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(min=1, help="Images to a thread.", show_default="1; 32 on other devices"),
-    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    batch_size: BatchSize = None,
     max_pixels: Annotated[
         int | None,
         typer.Option(min=1, help="Refuse larger images.", show_default="178956970"),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from maskspot.cli.console import Model, say
+from maskspot.cli.console import BatchSize, Device, Model, Threads, say
 from maskspot.errors import UsageError
 
 
@@ -35,17 +35,9 @@ def serve(
     concurrency: Annotated[
         int, typer.Option(min=1, help="Requests scored or waiting for it at once.")
     ] = 64,
-    device: Annotated[
-        str,
-        typer.Option(help="cpu, cuda, tensorrt, rocm, directml, coreml, openvino; auto for any."),
-    ] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads.", show_default="one for each CPU")
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(min=1, help="Images to a thread.", show_default="1; 32 on other devices"),
-    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    batch_size: BatchSize = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only warnings and errors.")] = False,
 ) -> int:
     """Score images over HTTP, and show a page to drop pictures on.
