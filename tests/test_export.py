@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("tensorflow", reason="needs maskspot[train]")
 import keras
 import onnx
+import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from maskspot import Predictor
@@ -23,10 +24,11 @@ from maskspot.evaluation.logistic import sigmoid
 from maskspot.evaluation.metrics import log_loss, summary
 from maskspot.exporting import compress, graph, samples
 from maskspot.exporting import export as exporting
+from maskspot.exporting.bytesin import bytes_in
 from maskspot.exporting.export import Options
-from maskspot.exporting.quantize import Quantized, quantize
+from maskspot.exporting.quantize import Quantized, Quantizer, quantize
 from maskspot.images import Preprocessing
-from maskspot.modelfile import KEY, ModelInfo, read_info
+from maskspot.modelfile import INPUT, KEY, ModelInfo, read_info
 from maskspot.training import network
 from maskspot.training.config import resolve
 from maskspot.training.run import Run
@@ -144,9 +146,7 @@ def read(plain: Run) -> samples.Samples:
 @pytest.fixture(scope="module")
 def quantized(networks: list[onnx.ModelProto], read: samples.Samples) -> Quantized:
     """The plain run's network in 8 bits."""
-    return quantize(
-        networks[0], replace(read, training=read.training[:16]), Calibration(), tolerance=0.05
-    )
+    return quantize(networks[0], replace(read, training=read.training[:16]), Calibration())
 
 
 @pytest.mark.usefixtures("_converted")
@@ -237,6 +237,13 @@ def test_a_converted_network_has_a_heatmap_that_adds_up_to_the_logit(
     proto = graph.compose(networks, INFO, Calibration(1.7, -0.3), flip=True)
     found, maps = graph.open_session(proto).run(["probability", "heatmap"], {"images": pixels[:20]})
     assert maps.shape == (20, 1, 1)
+    constants = (np.log(found) - np.log1p(-found)).ravel() - maps.sum((1, 2), np.float64)
+    assert np.ptp(constants) < 1e-4
+
+
+def test_a_network_in_8_bits_has_that_heatmap_too(quantized: Quantized, pixels: np.ndarray) -> None:
+    proto = graph.compose([quantized.network], INFO, Calibration(), flip=False)
+    found, maps = graph.open_session(proto).run(["probability", "heatmap"], {"images": pixels[:20]})
     constants = (np.log(found) - np.log1p(-found)).ravel() - maps.sum((1, 2), np.float64)
     assert np.ptp(constants) < 1e-4
 
@@ -366,17 +373,71 @@ def test_images_that_have_gone_are_one_line(plain: Run, tmp_path: Path, cli: Cli
     assert not (tmp_path / "m.onnx").exists()
 
 
-def test_int8_leaves_out_the_layers_that_move_the_logit_most(
+def test_int8_leaves_out_the_first_layers_and_the_last(
     quantized: Quantized, exact: onnx.ModelProto, read: samples.Samples
 ) -> None:
     assert len(set(quantized.layers)) == 28
-    assert list(quantized.left_out) == list(quantized.layers[: len(quantized.left_out)])
+    *first, last = quantized.left_out
+    assert first == quantized.layers[: len(first)]
+    assert last == quantized.layers[-1]
+    assert len(first) <= 14
     assert quantized.rise == (
         log_loss(read.targets, quantized.after) - log_loss(read.targets, quantized.before)
     )
     kinds = [tensor.data_type for tensor in quantized.network.graph.initializer]
     assert kinds.count(TensorProto.INT8) >= 28 - len(quantized.left_out)
     assert len(quantized.network.SerializeToString()) < 0.5 * len(exact.SerializeToString())
+    assert len(set(quantized.after)) == len(quantized.after)  # and not one of 256
+
+
+def test_int8_between_bytes_and_the_last_layer_is_all_integers(
+    networks: list[onnx.ModelProto], read: samples.Samples, tmp_path: Path
+) -> None:
+    proto = Quantizer(networks[0], read.training[:16]).without_first(0)
+    file = str(tmp_path / "optimized.onnx")
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = file
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(proto.SerializeToString(), options)
+    kinds = [node.op_type for node in onnx.load(file).graph.node]
+    assert kinds.count("QLinearConv") == 27
+    assert kinds.count("DequantizeLinear") == 1
+    assert "QuantizeLinear" not in kinds
+    assert not {"Conv", "Clip", "Mul", "Add"} & set(kinds)
+
+
+@pytest.mark.parametrize(
+    ("scale", "bias", "expected"),
+    [
+        (1 / 127.5, -1.0, 127),
+        (1 / 128, -127 / 128, 127),
+        (1 / 255, 0.0, 0),
+        (-1.0, 0.0, None),
+        (1.0, 3.0, None),
+        ([1.0, 2.0, 1.0], 0.0, None),
+    ],
+)
+def test_a_normalisation_is_a_scale_and_a_zero_point_where_it_is_one_for_all_channels(
+    scale: float | list[float], bias: float, expected: int | None
+) -> None:
+    constants = [
+        numpy_helper.from_array(np.float32(value).reshape(-1, 1, 1), name)
+        for name, value in (("scale", scale), ("bias", bias))
+    ]
+    steps = [
+        helper.make_node("Transpose", [INPUT], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["planes"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["floats", "scale"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "bias"], ["normal"]),
+        helper.make_node("Conv", ["normal", "kernel"], ["features"]),
+    ]
+    found = bytes_in(helper.make_graph(steps, "g", [], [], constants))
+    assert (found and found.zero_point) == expected
+    if found:
+        assert (found.source, found.result) == ("planes", "normal")
+        low, high = found.lowest_highest
+        assert high - low == pytest.approx(255 * scale, rel=1e-6)
+        assert abs(low - bias) <= scale / 2 + 1e-6
 
 
 @pytest.mark.slow

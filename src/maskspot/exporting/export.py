@@ -252,7 +252,7 @@ def _quantize(
         ExportError: together they raise the log loss by more than the tolerance.
     """
     done = [
-        quantize(proto, read_samples(run), calibration, tolerance)
+        quantize(proto, read_samples(run), calibration)
         for run, proto in zip(runs, networks, strict=True)
     ]
     facts = _int8_facts(done)

@@ -78,8 +78,8 @@ def _map(new: Heatmap, graph: onnx.GraphProto, logit: str) -> str | None:
         found = [makers[name] for name in names if name in makers]
         return next((node for node in found if node.op_type in kinds), None)
 
-    biased = maker([logit], "Add")
-    dense = maker(biased.input, "MatMul") if biased else None
+    biased = maker([logit], "Add", "Gemm")
+    dense = maker(biased.input, "MatMul") if biased and biased.op_type == "Add" else biased
     below = maker(dense.input[:1], "GlobalAveragePool", *_FLATTENING) if dense else None
     while below is not None and below.op_type in _FLATTENING:
         below = maker(below.input[:1], "GlobalAveragePool", *_FLATTENING)

@@ -37,7 +37,7 @@ def transpose_first(graph: onnx.GraphProto) -> None:
     steps[-1].output[0] = planes
     graph.node.remove(transpose)
     graph.node.insert(0, transpose)
-    _drop_unused(graph)
+    drop_unused(graph)
 
 
 def drop_idle_reshapes(graph: onnx.GraphProto) -> None:
@@ -63,7 +63,7 @@ def drop_idle_reshapes(graph: onnx.GraphProto) -> None:
             graph.node.remove(node)
     for node in graph.node:
         node.input[:] = [same.get(name, name) for name in node.input]
-    _drop_unused(graph)
+    drop_unused(graph)
 
 
 def _shapes(graph: onnx.GraphProto) -> dict[str, list[int | None]]:
@@ -78,7 +78,7 @@ def _shapes(graph: onnx.GraphProto) -> dict[str, list[int | None]]:
     }
 
 
-def _drop_unused(graph: onnx.GraphProto) -> None:
+def drop_unused(graph: onnx.GraphProto) -> None:
     """Remove the nodes and constants of which nothing comes."""
     ends = {output.name for output in graph.output}
     while True:

@@ -16,21 +16,20 @@ from onnxruntime.quantization import (
     QuantType,
     create_calibrator,
 )
+from onnxruntime.quantization.calibrate import TensorData
 
 from maskspot.evaluation.calibration import Calibration
 from maskspot.evaluation.logistic import sigmoid
 from maskspot.evaluation.metrics import log_loss
+from maskspot.exporting.bytesin import bytes_in
 from maskspot.exporting.compress import to_float16
 from maskspot.exporting.graph import make_model, open_session, run
 from maskspot.exporting.samples import Samples
 from maskspot.modelfile import INPUT
 
-_OPERATORS = ["Conv", "MatMul", "Gemm"]
-_PROBES = 32
-"""Training images on which each layer's sensitivity is measured."""
-
-_ENOUGH = 0.1
-"""Share of the tolerance at which no more layers are left out."""
+_WITH_WEIGHTS = ("Conv", "MatMul", "Gemm")
+_BETWEEN = ("Add", "Clip", "Relu")
+"""What joins layers in 8 bits at no cost: activations become the limits of what a layer gives."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Quantized:
 
     Attributes:
         network: its ends as before.
-        layers: that have weights, by name.
+        layers: that have weights, by name, in their order.
         left_out: those of them that stay float.
         targets: of the held-back images, float64 (N,).
         before: the float network's calibrated probabilities of them, float64 (N,).
@@ -59,46 +58,40 @@ class Quantized:
         return log_loss(self.targets, self.after) - log_loss(self.targets, self.before)
 
 
-def quantize(
-    network: onnx.ModelProto, samples: Samples, calibration: Calibration, tolerance: float
-) -> Quantized:
+def quantize(network: onnx.ModelProto, samples: Samples, calibration: Calibration) -> Quantized:
     """Quantise a network: static QDQ, weights signed and per channel, activations unsigned.
 
-    Each layer is first quantised alone, and the mean squared error of the logit that it causes on
-    training images ranks it. Then all are quantised but the worst 0, 1, 2, 4, 8, ..., half, until
-    log loss on the held-back images rises by no more than a tenth of the tolerance; where it
-    never does, the least rise of these is taken, whatever it is.
+    The last layer stays float: of 8 bits only 256 probabilities would come. So do the first, as
+    many as move the logits of training images least (mean squared error): what they lose, all that
+    follow enlarge. A layer between others in 8 bits cannot stay float: onnxruntime then quantises
+    its weights itself, when it loads the file, and for all channels alike.
 
     Args:
         network: uint8 (N, S, S, 3) `images` to float32 (N, 1) `logit`.
         samples: to calibrate on, and to judge by.
         calibration: of the logits.
-        tolerance: the rise of log loss that will be accepted.
     """
-    quantizer = _Quantizer(network, samples.training)
-    probes = samples.training[:: max(len(samples.training) // _PROBES, 1)]
-    exact = run(network, probes)
+    quantizer = Quantizer(network, samples.training)
+    exact = run(network, samples.training)
 
-    def harm(layer: str) -> float:
-        return float(np.mean((run(quantizer.only([layer]), probes) - exact) ** 2))
-
-    ranked = sorted(quantizer.layers, key=harm, reverse=True)
+    def error(count: int) -> float:
+        logits = run(quantizer.without_first(count), samples.training)
+        return float(np.mean((logits - exact) ** 2))
 
     def probabilities(proto: onnx.ModelProto) -> NDArray[np.float64]:
         return sigmoid(calibration.scale * run(proto, samples.held_back) + calibration.bias)
 
-    before = probabilities(network)
-    best: Quantized | None = None
-    for count in _counts(len(ranked)):
-        proto = quantizer.only(ranked[count:])
-        after = probabilities(proto)
-        trial = Quantized(proto, ranked, ranked[:count], samples.targets, before, after)
-        if best is None or trial.rise < best.rise:
-            best = trial
-        if best.rise <= _ENOUGH * tolerance:
-            break
-    assert best is not None
-    return best
+    layers = quantizer.layers
+    count = min(_counts(len(layers)), key=error)
+    proto = quantizer.without_first(count)
+    return Quantized(
+        proto,
+        layers,
+        [*layers[:count], layers[-1]],
+        samples.targets,
+        probabilities(network),
+        probabilities(proto),
+    )
 
 
 def _counts(layers: int) -> Iterator[int]:
@@ -119,7 +112,7 @@ class _Images(CalibrationDataReader):  # type: ignore[misc]
         return None if image is None else {INPUT: image[None]}
 
 
-class _Quantizer:
+class Quantizer:
     """A network whose activations have been measured: any of its layers can be quantised."""
 
     def __init__(self, network: onnx.ModelProto, pixels: NDArray[np.uint8]) -> None:
@@ -132,23 +125,27 @@ class _Quantizer:
             onnx.save(self._network, file)
             calibrator = create_calibrator(
                 file,
-                _OPERATORS,
+                [*_WITH_WEIGHTS, *_BETWEEN],
                 augmented_model_path=str(Path(folder, "measured.onnx")),
                 calibrate_method=CalibrationMethod.MinMax,
             )
             calibrator.collect_data(_Images(pixels))
             self._ranges: Any = calibrator.compute_data()
-        constants = {each.name for each in self._network.graph.initializer}
+        graph = self._network.graph
+        self._constants = {each.name: each for each in graph.initializer}
         self.layers = [
             node.name
-            for node in self._network.graph.node
-            if node.op_type in _OPERATORS and constants & set(node.input)
+            for node in graph.node
+            if node.op_type in _WITH_WEIGHTS and self._constants.keys() & set(node.input)
         ]
+        self._bytes_in = bytes_in(graph)
+        if self._bytes_in:
+            low, high = self._bytes_in.lowest_highest
+            self._ranges[self._bytes_in.result] = TensorData(lowest=low, highest=high)
 
-    def only(self, layers: Sequence[str]) -> onnx.ModelProto:
-        """Return the network with these layers quantised."""
-        if not layers:
-            return self._network
+    def without_first(self, count: int) -> onnx.ModelProto:
+        """Return the network with all layers quantised but the last, and these first ones."""
+        layers = self.layers[count:-1]
         model = onnx.ModelProto()
         model.CopyFrom(self._network)
         quantizer = QDQQuantizer(
@@ -160,13 +157,25 @@ class _Quantizer:
             weight_qType=QuantType.QInt8,
             activation_qType=QuantType.QUInt8,
             tensors_range=self._ranges,
-            nodes_to_quantize=list(layers),
+            nodes_to_quantize=[*layers, *self._between(layers)],
             nodes_to_exclude=[],
-            op_types_to_quantize=_OPERATORS,
+            op_types_to_quantize=[*_WITH_WEIGHTS, *_BETWEEN],
             extra_options={},
         )
         quantizer.quantize_model()
         quantizer.model.topological_sort()
         graph = quantizer.model.model.graph
+        if self._bytes_in:
+            self._bytes_in.skip(graph)
         del graph.value_info[:]
         return to_float16(make_model(graph))
+
+    def _between(self, layers: Sequence[str]) -> list[str]:
+        """Name the activations and sums all of whose inputs come from these layers."""
+        makers = {name: node.name for node in self._network.graph.node for name in node.output}
+        inside = set(layers)
+        for node in self._network.graph.node:
+            values = [name for name in node.input if name and name not in self._constants]
+            if node.op_type in _BETWEEN and all(makers.get(name) in inside for name in values):
+                inside.add(node.name)
+        return sorted(inside.difference(layers))
