@@ -58,7 +58,7 @@ MAY_IMPORT = {
         *("predictor", "training"),
     },
     "serving": {
-        *("_version", "errors", "predictor", "results", "serving", "threads"),
+        *("_version", "errors", "overlays", "predictor", "results", "serving", "threads"),
     },
     "comparing": {
         *("comparing", "datasets", "errors", "evaluation", "exporting", "extras", "inputs"),

@@ -24,6 +24,7 @@ from PIL import Image
 
 import maskspot
 from maskspot import Predictor
+from maskspot.overlays import strength
 
 for module in ("starlette", "uvicorn", "prometheus_client"):
     pytest.importorskip(module, reason="needs maskspot[serve]")
@@ -99,6 +100,7 @@ def test_a_heatmap_is_the_predictors_and_comes_only_where_asked_for(
     found = ask(url, params={"heatmap": 1}, content=content, headers=JPEG).json()["results"][0]
     assert score.heatmap is not None
     assert found["heatmap"] == score.heatmap.tolist()
+    assert found["overlay"] == strength(score).round(4).tolist()
     assert found["probability"] == score.probability
     assert "heatmap" not in ask(url, content=content, headers=JPEG).json()["results"][0]
 

@@ -33,7 +33,7 @@ COMMANDS = {
 _STOPPED = 128  # exit codes above it are those of a signal
 
 
-def _app(words: Sequence[str]) -> "typer.Typer":
+def build(words: Sequence[str] = ()) -> "typer.Typer":
     """Return the command line, with no more than the command that the words name, if they do.
 
     The modules of all commands take longer to import than a picture to score.
@@ -62,7 +62,7 @@ def main() -> NoReturn:
     try:
         _prepare()
         words = sys.argv[1:] or ["--help"]
-        code = _app(words)(args=words, standalone_mode=False) or 0
+        code = build(words)(args=words, standalone_mode=False) or 0
         sys.stdout.flush()
     except MaskspotError as error:
         _say(f"error: {error}")

@@ -81,16 +81,26 @@ def of_parquet(uri: str, column: str | None) -> Iterator[Partition]:
 
 def _rows(fragment: Any, column: str | None) -> list[Image]:
     """Return the images of a row group."""
+    table = fragment.to_table()
+    names = table["source"].to_pylist() if "source" in table.column_names else None
+    values = table[column or table.column_names[0]].to_pylist()
+    return images_of(values, names or [f"{fragment.path}#{at}" for at in range(len(values))])
+
+
+def images_of(values: Iterable[object], names: Iterable[str]) -> list[Image]:
+    """Return the images of a table's rows.
+
+    Args:
+        values: bytes of an image, or a path or URL; of a row without, the image is missing.
+        names: of those that are bytes.
+    """
     from maskspot.inputs import items_from
 
-    table = fragment.to_table()
     found: list[Image] = []
-    names = table["source"].to_pylist() if "source" in table.column_names else None
-    for at, value in enumerate(table[column or table.column_names[0]].to_pylist()):
-        if isinstance(value, bytes):
-            name = names[at] if names else f"{fragment.path}#{at}"
+    for value, name in zip(values, names, strict=True):
+        if isinstance(value, bytes | bytearray):
             found.append((name, partial(io.BytesIO, value)))
-        elif value:
+        elif isinstance(value, str) and value:
             found += [(item.name, item.load) for item in items_from([value])]
         else:
             found.append(("", _nothing))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from starlette.responses import Response
 
+from maskspot.overlays import strength
 from maskspot.results import Score
 
 
@@ -36,5 +37,7 @@ def result(score: Score, heatmap: bool) -> dict[str, object]:
         "format": score.format,
     }
     if heatmap:
-        found["heatmap"] = None if score.heatmap is None else score.heatmap.tolist()
+        raw = score.heatmap
+        found["heatmap"] = None if raw is None else raw.tolist()
+        found["overlay"] = None if raw is None else strength(score).round(4).tolist()
     return found

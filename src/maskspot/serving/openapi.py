@@ -173,7 +173,12 @@ _RESULT = _object(
         "heatmap": {
             "anyOf": [_ROWS, {"type": "null"}],
             "description": "What each part of the image adds to the probability's logit.",
-        }
+        },
+        "overlay": {
+            "anyOf": [_ROWS, {"type": "null"}],
+            "description": "How much each part speaks for a mask, from 0 to the probability: "
+            "the heatmap, smoothed, as a picture would show it.",
+        },
     },
 )
 _LIMITS = {name: {"type": "integer"} for name in ("max_body", "max_images", "max_pixels")}

@@ -130,7 +130,7 @@
     card.fill.style.width = `${100 * result.probability}%`;
     card.said.textContent = `${percent(result.probability)} likely`;
     card.more.textContent = `${result.width} × ${result.height}, ${result.format}`;
-    if (result.heatmap) card.picture.append(drawn(result.heatmap, result.probability));
+    if (result.overlay) card.picture.append(drawn(result.overlay));
   }
 
   function fail(card, reason) {
@@ -139,17 +139,13 @@
     card.said.textContent = `Not scored: ${reason}`;
   }
 
-  // The part that adds most to the logit is as red as the probability is high, others by their
-  // share; what speaks against a mask is not.
-  function drawn(rows, probability) {
+  function drawn(rows) {
     const canvas = element("canvas");
     canvas.width = rows[0].length;
     canvas.height = rows.length;
     const context = canvas.getContext("2d");
     const pixels = context.createImageData(canvas.width, canvas.height);
-    const most = Math.max(1e-9, ...rows.flat());
-    rows.flat().forEach((part, at) => {
-      const strength = probability * Math.max(0, part) / most;
+    rows.flat().forEach((strength, at) => {
       pixels.data.set([255, 32, 0, 0.7 * 255 * strength], 4 * at);
     });
     context.putImageData(pixels, 0, 0);
