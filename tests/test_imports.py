@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "devices": {"errors"},
     "journal": {"errors", "files", "results"},
     "formats": set(),
-    "engines": {"engines", "errors", "images", "inputs", "outputs", "predictor"},
+    "engines": {"engines", "errors", "images", "inputs", "models", "outputs", "predictor"},
     "outputs": {"datasets", "errors", "files", "formats", "journal", "results"},
     "datasets": {"_version", "containers", "datasets", "errors", "files", "images", "inputs"},
     "checking": {

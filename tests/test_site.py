@@ -1,0 +1,76 @@
+"""The documentation site: what is generated is up to date, and every page is in it."""
+
+import re
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maskspot.cli import COMMANDS
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+
+
+@pytest.fixture
+def generate(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module that writes generated pages."""
+    pytest.importorskip("packaging")
+    monkeypatch.syspath_prepend(DOCS)
+    monkeypatch.delitem(sys.modules, "generate", raising=False)
+    return import_module("generate")
+
+
+def test_the_reference_of_the_command_line_is_what_help_says(generate: Any) -> None:
+    assert (DOCS / "cli.md").read_text("utf-8") == generate.cli(), "run docs/generate.py"
+
+
+def test_the_reference_names_every_command() -> None:
+    headings = re.findall(r"^## `maskspot (\w+)`$", (DOCS / "cli.md").read_text("utf-8"), re.M)
+    assert headings == list(COMMANDS)
+
+
+def test_every_package_that_an_install_asks_for_has_its_licence_listed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = {k: v for k, v in project["optional-dependencies"].items() if k not in ("dev", "docs")}
+    asked = {
+        re.split(r"[^\w-]", line)[0].lower()
+        for line in (*project["dependencies"], *(line for each in extras.values() for line in each))
+    }
+    rows = re.findall(
+        r"^\| `[^|]+` \| ([^|]+) \| ([^|]+) \|$", (DOCS / "licences.md").read_text("utf-8"), re.M
+    )
+    assert asked - {"maskspot"} <= {name for name, _ in rows}
+    assert all(licence.strip() for _, licence in rows)
+
+
+def test_the_licences_of_a_package_are_those_of_all_that_it_needs(generate: Any) -> None:
+    assert {"typer", "rich", "pillow", "numpy", "markdown-it-py"} <= generate.needed("maskspot")
+    assert "starlette" not in generate.needed("maskspot")
+    assert {"starlette", "uvicorn"} <= generate.needed("maskspot", "serve")
+    assert generate.licence("typer") == "MIT"
+
+
+def test_all_that_the_python_page_names_is_there() -> None:
+    names = re.findall(r"^::: ([\w.]+)$", (DOCS / "api.md").read_text("utf-8"), re.M)
+    assert len(names) == len(set(names)) > 10
+    for name in names:
+        module, _, last = name.rpartition(".")
+        try:
+            found = import_module(name)
+        except ModuleNotFoundError:
+            found = getattr(import_module(module), last)
+        assert found.__doc__, name
+
+
+def test_every_page_is_in_the_sites_contents_once() -> None:
+    named = re.findall(r"^ +- .*: ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.M)
+    hooks = (DOCS / "hooks.py").read_text("utf-8")
+    elsewhere = dict(re.findall(r'^ +"([\w./]+\.md)": "([\w./]+\.md)",$', hooks, re.M))
+    assert all((ROOT / path).is_file() for path in elsewhere)
+    assert sorted(named) == sorted(
+        [*(each.name for each in DOCS.glob("*.md")), *elsewhere.values()]
+    )
