@@ -1,6 +1,7 @@
 """What is imported when, and who may import whom."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -139,3 +140,20 @@ def test_train_and_export_without_their_extra_say_what_to_install(tmp_path: Path
         assert done.stderr == (
             f"error: maskspot {what} needs more packages: pip install 'maskspot[train]'\n"
         )
+
+
+@pytest.mark.parametrize("setting", [None, "0"])
+def test_onnxruntime_tells_nobody_what_it_runs_unless_one_wants_it_to(
+    tmp_path: Path, setting: str | None
+) -> None:
+    """What it would send waits in files below HOME; so does the number that it gives a machine."""
+    clean = {"PATH": os.environ.get("PATH", ""), "HOME": str(tmp_path)}
+    if setting is not None:
+        clean["ORT_DISABLE_TELEMETRY"] = setting
+    code = "import os, maskspot; maskspot.load('fast'); print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=clean, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == (setting or "1")
+    if setting is None:
+        assert list(tmp_path.rglob("*")) == []

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from maskspot.predictor import Predictor
     from maskspot.results import Score
 
+# onnxruntime sends its makers what it runs, on Linux too, unless this is set before
+# it is loaded; what is done with photos is nobody else's business. Your own setting is left alone.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 __all__ = ["Predictor", "Score", "__version__", "load"]
 
 
