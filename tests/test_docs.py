@@ -1,5 +1,6 @@
 """The documents say what is so: their commands run, their tables are the code's."""
 
+import os
 import re
 import shlex
 import shutil
@@ -200,3 +201,24 @@ def subclasses(kind: type[MaskspotError]) -> set[type[MaskspotError]]:
 
 def test_the_help_states_the_limit_on_pixels(cli: Cli) -> None:
     assert str(MAX_PIXELS) in cli("predict", "--help").out
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("maskspot pre", ["predict"]), ("maskspot predict --thr", ["--threshold", "--threads"])],
+)
+def test_the_shell_completes_commands_and_options(typed: str, offered: list[str]) -> None:
+    asked = {
+        "_MASKSPOT_COMPLETE": "complete_bash",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(typed.count(" ")),
+    }
+    code = "import sys; from maskspot.cli import main; sys.argv = ['maskspot']; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | asked,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == offered
