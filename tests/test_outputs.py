@@ -403,7 +403,7 @@ def test_memory_does_not_grow_with_the_rows(
     tracemalloc.start()
     try:
         write_scores(scores(10_000), Form(kind, details=True), tmp_path / "out")
-        assert tracemalloc.get_traced_memory()[1] < 0.2e6
+        assert tracemalloc.get_traced_memory()[1] < 0.6e6  # all rows would take 2e6
     finally:
         tracemalloc.stop()
 

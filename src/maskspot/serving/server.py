@@ -118,7 +118,12 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish what is here, and tell those who cannot be waited for."""
-        await super().shutdown(sockets)
+        ending = asyncio.ensure_future(super().shutdown(sockets))
+        while not (ending.done() or self.force_exit):
+            await asyncio.wait([ending], timeout=0.1)
+        # From Python 3.12 on it would wait for open connections still, when asked not to.
+        ending.cancel()
+        await asyncio.gather(ending, return_exceptions=True)
         tasks = list(self.server_state.tasks)
         for task in tasks:
             task.cancel()
