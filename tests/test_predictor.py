@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -270,41 +271,56 @@ def items(*paths: Path) -> list[Item]:
     return [Item(f"{at}/{path.name}", loader(path)) for at, path in enumerate(paths)]
 
 
+@pytest.fixture
+def cached(tmp_path: Path) -> Iterator[Callable[[str], Cache]]:
+    """Open a cache for a model, again and again the same file; closed at the end."""
+    with ExitStack() as stack:
+        yield lambda model: stack.enter_context(closing(Cache(tmp_path / "cache", model)))
+
+
 @pytest.mark.parametrize("threads", [1, 4])
 def test_equal_contents_are_scored_once_also_side_by_side_and_in_later_runs(
-    predictor: Predictor, counted: list[str], pictures: Path, tmp_path: Path, threads: int
+    predictor: Predictor,
+    cached: Callable[[str], Cache],
+    counted: list[str],
+    pictures: Path,
+    tmp_path: Path,
+    threads: int,
 ) -> None:
     a, b = pictures / "a.jpg", pictures / "b.jpg"
     todo = items(*[a] * 20, b, *[a, b] * 5, tmp_path / "missing.jpg")
     expected = [predictor.predict(item.load(), item.name) for item in todo]
     counted.clear()
     for _ in range(2):
-        cache = Cache(tmp_path / "cache", predictor.id)
+        cache = cached(predictor.id)
         found = list(score(predictor, todo, threads=threads, cache=cache))
         cache.close()
         assert [s.source for s in found] == [s.source for s in expected]
         assert all(map(same, found, expected))
         assert [s.format for s in found] == [s.format for s in expected]
     assert len(counted) == 2 + 2  # the two pictures, and twice what is missing
-    Cache(tmp_path / "cache", "another model").close()
-    list(score(predictor, todo[:1], cache=Cache(tmp_path / "cache", "another model")))
+    list(score(predictor, todo[:1], cache=cached("another model")))
     assert len(counted) == 5
 
 
 def test_a_failing_model_reaches_the_caller_through_the_cache(
-    predictor: Predictor, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    predictor: Predictor,
+    cached: Callable[[str], Cache],
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(*_: Any) -> list[Score]:
         raise RuntimeError("no")
 
     monkeypatch.setattr(predictor, "predict_batch", fail)
-    cache = Cache(tmp_path / "cache", predictor.id)
+    cache = cached(predictor.id)
     with pytest.raises(RuntimeError, match="no"):
         list(score(predictor, items(*[pictures / "a.jpg"] * 9), threads=4, cache=cache))
 
 
 def test_a_cache_passes_on_what_has_no_bytes_and_loads_it_once(
-    predictor: Predictor, pictures: Path, tmp_path: Path
+    predictor: Predictor, cached: Callable[[str], Cache], pictures: Path, tmp_path: Path
 ) -> None:
     calls = []
 
@@ -318,7 +334,7 @@ def test_a_cache_passes_on_what_has_no_bytes_and_loads_it_once(
         (tmp_path / "huge.jpg").touch()
         os.truncate(tmp_path / "huge.jpg", 2**35)
         todo += items(tmp_path / "huge.jpg", Path("/dev/null"))
-        cache = Cache(tmp_path / "cache", predictor.id)
+        cache = cached(predictor.id)
         found = list(score(predictor, todo, cache=cache))
     assert same(found[0], predictor.predict(pictures / "a.jpg"))
     assert [each.error is None for each in found] == [True, False, False, False]
@@ -326,15 +342,19 @@ def test_a_cache_passes_on_what_has_no_bytes_and_loads_it_once(
 
 
 def test_a_cache_that_fails_ends_the_run_also_where_others_wait_for_its_scores(
-    predictor: Predictor, pictures: Path, tmp_path: Path
+    predictor: Predictor, cached: Callable[[str], Cache], pictures: Path, tmp_path: Path
 ) -> None:
-    cache = Cache(tmp_path / "cache", predictor.id)
-    sqlite3.connect(tmp_path / "cache", isolation_level=None).execute("DROP TABLE scores")
+
+    def spoil(command: str) -> None:
+        with closing(sqlite3.connect(tmp_path / "cache", isolation_level=None)) as rows:
+            rows.execute(command)
+
+    cache = cached(predictor.id)
+    spoil("DROP TABLE scores")
     with pytest.raises(DataError, match=r"--cache: .*cache: no such table"):
         list(score(predictor, items(*[pictures / "a.jpg"] * 30), threads=8, cache=cache))
-    cache = Cache(tmp_path / "cache", predictor.id)
-    refuse = "CREATE TRIGGER full BEFORE INSERT ON scores BEGIN SELECT RAISE(FAIL, 'full'); END"
-    sqlite3.connect(tmp_path / "cache", isolation_level=None).execute(refuse)
+    cache = cached(predictor.id)
+    spoil("CREATE TRIGGER full BEFORE INSERT ON scores BEGIN SELECT RAISE(FAIL, 'full'); END")
     with pytest.raises(DataError, match=r"--cache: .*cache: full"):
         list(score(predictor, items(*[pictures / "a.jpg"] * 30), threads=8, cache=cache))
 
@@ -343,6 +363,8 @@ def test_many_may_make_a_cache_at_once(tmp_path: Path) -> None:
     for attempt in range(10):
         with ThreadPoolExecutor(8) as pool:
             made = list(pool.map(lambda _: Cache(tmp_path / str(attempt), "m"), range(8)))  # noqa: B023
+        for cache in made:
+            cache.close()
         assert len(made) == 8
 
 

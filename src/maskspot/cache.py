@@ -48,19 +48,27 @@ class Cache:
         self._pending: dict[bytes, Future[Score]] = {}
         with self._told():
             self._rows = sqlite3.connect(file, timeout=60, check_same_thread=False)
-            self._rows.isolation_level = None
-            self._rows.execute("BEGIN IMMEDIATE")  # others may be making it, too
-            if self._number("PRAGMA application_id") != _OURS:
-                if self._number("SELECT count(*) FROM sqlite_master"):
-                    raise sqlite3.DatabaseError("not a cache of maskspot; name another file")
-                self._rows.execute(f"PRAGMA application_id = {_OURS}")
-            self._rows.execute(_TABLE)
-            self._rows.execute("COMMIT")
+            try:
+                self._make()
+            except BaseException:
+                self._rows.close()
+                raise
         # A kill or a power cut harms nothing, and no row waits for the disk. Where another has
         # the file at this moment, it stays as it is until the next time.
         with suppress(sqlite3.OperationalError):
             self._rows.execute("PRAGMA journal_mode = WAL")
         self._rows.execute("PRAGMA synchronous = NORMAL")
+
+    def _make(self) -> None:
+        """Make the table, if it is not there."""
+        self._rows.isolation_level = None
+        self._rows.execute("BEGIN IMMEDIATE")  # others may be making it, too
+        if self._number("PRAGMA application_id") != _OURS:
+            if self._number("SELECT count(*) FROM sqlite_master"):
+                raise sqlite3.DatabaseError("not a cache of maskspot; name another file")
+            self._rows.execute(f"PRAGMA application_id = {_OURS}")
+        self._rows.execute(_TABLE)
+        self._rows.execute("COMMIT")
 
     @contextmanager
     def _told(self) -> Iterator[None]:
