@@ -3,7 +3,7 @@
 import re
 import sys
 import tomllib
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ def generate(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_the_reference_of_the_command_line_is_what_help_says(generate: Any) -> None:
+    if metadata.version("typer") < "0.25":
+        pytest.skip("earlier ones write it otherwise")
     assert (DOCS / "cli.md").read_text("utf-8") == generate.cli(), "run docs/generate.py"
 
 
@@ -51,7 +53,7 @@ def test_the_licences_of_a_package_are_those_of_all_that_it_needs(generate: Any)
     assert {"typer", "rich", "pillow", "numpy", "markdown-it-py"} <= generate.needed("maskspot")
     assert "starlette" not in generate.needed("maskspot")
     assert {"starlette", "uvicorn"} <= generate.needed("maskspot", "serve")
-    assert generate.licence("typer") == "MIT"
+    assert generate.licence("typer").startswith("MIT")
 
 
 def test_all_that_the_python_page_names_is_there() -> None:
