@@ -399,13 +399,16 @@ def test_memory_does_not_grow_with_the_rows(
     def scores(count: int) -> Iterator[Score]:
         return (Score(f"{at}.jpg", at / count, format="JPEG") for at in range(count))
 
-    write_scores(scores(1), Form(kind), tmp_path / "out")
-    tracemalloc.start()
-    try:
-        write_scores(scores(10_000), Form(kind, details=True), tmp_path / "out")
-        assert tracemalloc.get_traced_memory()[1] < 0.6e6  # all rows would take 2e6
-    finally:
-        tracemalloc.stop()
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        try:
+            write_scores(scores(count), Form(kind, details=True), tmp_path / "out")
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(1)
+    assert peak(10_000) - peak(1000) < 0.2e6  # newer Pythons hold more, whatever the count
 
 
 def test_sorting_holds_24_bytes_a_row(tmp_path: Path) -> None:
