@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
@@ -31,6 +32,8 @@ COMMANDS = {
 """Each command, and the module here that it is in."""
 
 _STOPPED = 128  # exit codes above it are those of a signal
+
+_PATIENCE = 0.5  # seconds that threads have to end: loading a model takes a tenth
 
 
 def build(words: Sequence[str] = ()) -> "typer.Typer":
@@ -87,8 +90,9 @@ def main() -> NoReturn:
             raise
     if code == 130:  # noqa: PLR2004
         _say("interrupted")
-    if code > _STOPPED and any(each.name.startswith("maskspot") for each in threading.enumerate()):
-        os._exit(code)  # such a thread hangs, in a pipe say, and Python would wait for it
+    gc.freeze()  # nor does leaving: all goes with the process
+    if code > _STOPPED and _hanging():
+        os._exit(code)  # Python would wait for it
     sys.exit(code)
 
 
@@ -102,6 +106,15 @@ def _prepare() -> None:
         if getattr(sys, name) is None:  # closed by whoever started us
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     warnings.filterwarnings("ignore", module="PIL")  # an image's oddities are its Score's matter
+
+
+def _hanging() -> bool:
+    """Say whether a thread of ours does not end: it waits for a pipe that nobody writes to."""
+    until = time.monotonic() + _PATIENCE
+    threads = [each for each in threading.enumerate() if each.name.startswith("maskspot")]
+    for each in threads:
+        each.join(max(0.0, until - time.monotonic()))
+    return any(each.is_alive() for each in threads)
 
 
 def _say(text: str) -> None:

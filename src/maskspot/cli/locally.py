@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 def predict_locally(
     items: "Iterable[Item]",
-    model: str,
-    options: dict[str, Any],
+    predictor: Predictor,
     form: Form,
     output: Path | None,
     *,
+    model: str,
     count: int | Callable[[], int | None],
     sort: bool,
     top: int | None,
@@ -44,10 +44,10 @@ def predict_locally(
 
     Args:
         items: the images.
-        model: a model file, or a shipped model's name.
-        options: of `Predictor`.
+        predictor: the model, loaded.
         form: of the output.
         output: a file, or None for standard output.
+        model: the model's file, or a shipped model's name.
         count: of the images, or what counts them, for the progress bar.
         sort: most probable first.
         top: only so many.
@@ -58,7 +58,6 @@ def predict_locally(
         threads: how many.
         quiet: only warnings and errors.
     """
-    predictor = Predictor(model, **options)
     page = report_of(report, form.threshold)
     _warn_of_two_runtimes()
     form = replace(form, model=predictor.id)

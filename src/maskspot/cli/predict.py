@@ -12,8 +12,11 @@ from maskspot.cli.sources import check_output, count_images, find
 from maskspot.errors import UsageError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from maskspot.inputs import Item
     from maskspot.outputs import Form
+    from maskspot.predictor import Predictor
 
 _STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
@@ -136,6 +139,7 @@ def predict(
         )
     if engine != "local" or address:
         raise UsageError("--engine: local or ray; --address is for ray")
+    predictor = _loading(model, options)
     from maskspot.cli.locally import predict_locally
 
     output = None if str(output) in _STDOUT else output
@@ -149,10 +153,10 @@ def predict(
         items = choose(form.sample.names, items, sample, fill=form.on_error.kind == "fill")
     return predict_locally(
         items,
-        model,
-        options,
+        predictor.result(),
         form,
         output,
+        model=model,
         count=len(form.sample.names) if form.sample else partial(count_images, images),
         sort=sort,
         top=top,
@@ -163,6 +167,21 @@ def predict(
         threads=threads,
         quiet=quiet,
     )
+
+
+def _loading(model: str, options: Mapping[str, Any]) -> "Future[Predictor]":
+    """Load the model in a thread: onnxruntime leaves Python's lock to what else must be done."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from PIL import Image
+
+    from maskspot.predictor import Predictor
+
+    pool = ThreadPoolExecutor(1, thread_name_prefix="maskspot")
+    predictor = pool.submit(Predictor, model, **options)
+    pool.shutdown(wait=False)
+    Image.preinit()  # the usual decoders, which the first image would import
+    return predictor
 
 
 def _check_engine(only_here: Mapping[str, Any], format: str | None, on_error: str | None) -> None:
