@@ -24,11 +24,10 @@ from maskspot.evaluation.logistic import sigmoid
 from maskspot.evaluation.metrics import log_loss, summary
 from maskspot.exporting import compress, graph, samples
 from maskspot.exporting import export as exporting
-from maskspot.exporting.bytesin import bytes_in
 from maskspot.exporting.export import Options
 from maskspot.exporting.quantize import Quantized, Quantizer, quantize
 from maskspot.images import Preprocessing
-from maskspot.modelfile import INPUT, KEY, ModelInfo, read_info
+from maskspot.modelfile import KEY, ModelInfo, read_info
 from maskspot.training import network
 from maskspot.training.config import resolve
 from maskspot.training.run import Run
@@ -390,54 +389,21 @@ def test_int8_leaves_out_the_first_layers_and_the_last(
     assert len(set(quantized.after)) == len(quantized.after)  # and not one of 256
 
 
-def test_int8_between_bytes_and_the_last_layer_is_all_integers(
+def test_int8_between_the_first_layer_and_the_last_is_all_integers(
     networks: list[onnx.ModelProto], read: samples.Samples, tmp_path: Path
 ) -> None:
-    proto = Quantizer(networks[0], read.training[:16]).without_first(0)
+    proto = Quantizer(networks[0], read.training[:16]).without_first(1)
     file = str(tmp_path / "optimized.onnx")
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = file
     options.log_severity_level = 3
     onnxruntime.InferenceSession(proto.SerializeToString(), options)
     kinds = [node.op_type for node in onnx.load(file).graph.node]
-    assert kinds.count("QLinearConv") == 27
+    assert kinds.count("QLinearConv") == 26
+    assert kinds.count("QuantizeLinear") == 1
     assert kinds.count("DequantizeLinear") == 1
-    assert "QuantizeLinear" not in kinds
-    assert not {"Conv", "Clip", "Mul", "Add"} & set(kinds)
-
-
-@pytest.mark.parametrize(
-    ("scale", "bias", "expected"),
-    [
-        (1 / 127.5, -1.0, 127),
-        (1 / 128, -127 / 128, 127),
-        (1 / 255, 0.0, 0),
-        (-1.0, 0.0, None),
-        (1.0, 3.0, None),
-        ([1.0, 2.0, 1.0], 0.0, None),
-    ],
-)
-def test_a_normalisation_is_a_scale_and_a_zero_point_where_it_is_one_for_all_channels(
-    scale: float | list[float], bias: float, expected: int | None
-) -> None:
-    constants = [
-        numpy_helper.from_array(np.float32(value).reshape(-1, 1, 1), name)
-        for name, value in (("scale", scale), ("bias", bias))
-    ]
-    steps = [
-        helper.make_node("Transpose", [INPUT], ["planes"], perm=[0, 3, 1, 2]),
-        helper.make_node("Cast", ["planes"], ["floats"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["floats", "scale"], ["scaled"]),
-        helper.make_node("Add", ["scaled", "bias"], ["normal"]),
-        helper.make_node("Conv", ["normal", "kernel"], ["features"]),
-    ]
-    found = bytes_in(helper.make_graph(steps, "g", [], [], constants))
-    assert (found and found.zero_point) == expected
-    if found:
-        assert (found.source, found.result) == ("planes", "normal")
-        low, high = found.lowest_highest
-        assert high - low == pytest.approx(255 * scale, rel=1e-6)
-        assert abs(low - bias) <= scale / 2 + 1e-6
+    assert kinds.count("Conv") == 1
+    assert not {"Clip", "FusedConv", "QLinearAdd"} & set(kinds)
 
 
 @pytest.mark.slow

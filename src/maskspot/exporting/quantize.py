@@ -16,14 +16,13 @@ from onnxruntime.quantization import (
     QuantType,
     create_calibrator,
 )
-from onnxruntime.quantization.calibrate import TensorData
 
 from maskspot.evaluation.calibration import Calibration
 from maskspot.evaluation.logistic import sigmoid
 from maskspot.evaluation.metrics import log_loss
-from maskspot.exporting.bytesin import bytes_in
 from maskspot.exporting.compress import to_float16
 from maskspot.exporting.graph import make_model, open_session, run
+from maskspot.exporting.rounding import refine
 from maskspot.exporting.samples import Samples
 from maskspot.modelfile import INPUT
 
@@ -63,8 +62,9 @@ def quantize(network: onnx.ModelProto, samples: Samples, calibration: Calibratio
 
     The last layer stays float: of 8 bits only 256 probabilities would come. So do the first, as
     many as move the logits of training images least (mean squared error): what they lose, all that
-    follow enlarge. A layer between others in 8 bits cannot stay float: onnxruntime then quantises
-    its weights itself, when it loads the file, and for all channels alike.
+    follow enlarge, and with their few channels they are no quicker in 8 bits. A layer between
+    others in 8 bits cannot stay float: onnxruntime then quantises its weights itself, when it
+    loads the file, and for all channels alike.
 
     Args:
         network: uint8 (N, S, S, 3) `images` to float32 (N, 1) `logit`.
@@ -84,6 +84,8 @@ def quantize(network: onnx.ModelProto, samples: Samples, calibration: Calibratio
     layers = quantizer.layers
     count = min(_counts(len(layers)), key=error)
     proto = quantizer.without_first(count)
+    refine(quantizer.network, proto, layers[count:-1], samples.training)
+    proto = to_float16(proto)
     return Quantized(
         proto,
         layers,
@@ -95,8 +97,7 @@ def quantize(network: onnx.ModelProto, samples: Samples, calibration: Calibratio
 
 
 def _counts(layers: int) -> Iterator[int]:
-    """Yield 0, 1, 2, 4, 8, ... up to half of the layers."""
-    yield 0
+    """Yield 1, 2, 4, 8, ... up to half of the layers."""
     count = 1
     while count <= layers // 2:
         yield count
@@ -113,7 +114,12 @@ class _Images(CalibrationDataReader):  # type: ignore[misc]
 
 
 class Quantizer:
-    """A network whose activations have been measured: any of its layers can be quantised."""
+    """A network whose activations have been measured: any of its layers can be quantised.
+
+    Attributes:
+        network: float, simplified.
+        layers: that have weights, by name, in their order.
+    """
 
     def __init__(self, network: onnx.ModelProto, pixels: NDArray[np.uint8]) -> None:
         with tempfile.TemporaryDirectory(prefix="maskspot-") as folder:
@@ -121,8 +127,8 @@ class Quantizer:
             file = str(Path(folder, "folded.onnx"))
             open_session(network, optimized=file)
             folded = make_model(onnx.load(file).graph)
-            self._network = onnx.shape_inference.infer_shapes(folded)
-            onnx.save(self._network, file)
+            self.network = onnx.shape_inference.infer_shapes(folded)
+            onnx.save(self.network, file)
             calibrator = create_calibrator(
                 file,
                 [*_WITH_WEIGHTS, *_BETWEEN],
@@ -131,23 +137,19 @@ class Quantizer:
             )
             calibrator.collect_data(_Images(pixels))
             self._ranges: Any = calibrator.compute_data()
-        graph = self._network.graph
+        graph = self.network.graph
         self._constants = {each.name: each for each in graph.initializer}
         self.layers = [
             node.name
             for node in graph.node
             if node.op_type in _WITH_WEIGHTS and self._constants.keys() & set(node.input)
         ]
-        self._bytes_in = bytes_in(graph)
-        if self._bytes_in:
-            low, high = self._bytes_in.lowest_highest
-            self._ranges[self._bytes_in.result] = TensorData(lowest=low, highest=high)
 
     def without_first(self, count: int) -> onnx.ModelProto:
         """Return the network with all layers quantised but the last, and these first ones."""
         layers = self.layers[count:-1]
         model = onnx.ModelProto()
-        model.CopyFrom(self._network)
+        model.CopyFrom(self.network)
         quantizer = QDQQuantizer(
             model,
             per_channel=True,
@@ -165,16 +167,14 @@ class Quantizer:
         quantizer.quantize_model()
         quantizer.model.topological_sort()
         graph = quantizer.model.model.graph
-        if self._bytes_in:
-            self._bytes_in.skip(graph)
         del graph.value_info[:]
-        return to_float16(make_model(graph))
+        return make_model(graph)
 
     def _between(self, layers: Sequence[str]) -> list[str]:
         """Name the activations and sums all of whose inputs come from these layers."""
-        makers = {name: node.name for node in self._network.graph.node for name in node.output}
+        makers = {name: node.name for node in self.network.graph.node for name in node.output}
         inside = set(layers)
-        for node in self._network.graph.node:
+        for node in self.network.graph.node:
             values = [name for name in node.input if name and name not in self._constants]
             if node.op_type in _BETWEEN and all(makers.get(name) in inside for name in values):
                 inside.add(node.name)

@@ -14,7 +14,7 @@ from maskspot.images import Preprocessing
 from maskspot.training.pixels import load_pixels
 from maskspot.training.run import Run
 
-TRAINING_IMAGES = 128
+TRAINING_IMAGES = 256
 HELD_BACK_IMAGES = 500
 """Images read at most, evenly spread: they bound the time that int8 takes."""
 
