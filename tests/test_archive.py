@@ -720,6 +720,7 @@ def test_killed_before_any_step_the_next_call_goes_on(
     assert steps > 20
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="forks")
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_twenty_kills_at_random_moments_lose_nothing(tmp_path: Path, kind: str) -> None:

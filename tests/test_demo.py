@@ -53,6 +53,7 @@ def test_the_same_seed_draws_the_same_files_and_another_seed_others(
     assert not set(hashes(tmp_path / "other" / "images")) & set(hashes(demo_data / "images"))
 
 
+@pytest.mark.slow
 def test_mean_colour_does_not_give_the_answer_away(demo_data: Path) -> None:
     """A linear classifier of mean and spread of colour, fitted to train, is near chance on test."""
 

@@ -145,7 +145,7 @@ def read(plain: Run) -> samples.Samples:
 @pytest.fixture(scope="module")
 def quantized(networks: list[onnx.ModelProto], read: samples.Samples) -> Quantized:
     """The plain run's network in 8 bits."""
-    return quantize(networks[0], replace(read, training=read.training[:16]), Calibration())
+    return quantize(networks[0], replace(read, training=read.training[:8]), Calibration())
 
 
 @pytest.mark.usefixtures("_converted")

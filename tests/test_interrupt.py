@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+SIGNALS = [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-@pytest.mark.parametrize(("kind", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("kind", "code"), SIGNALS)
 def test_a_stopped_prediction_leaves_the_old_output_and_what_it_needs_to_go_on(
     pictures: Path, tmp_path: Path, kind: signal.Signals, code: int
 ) -> None:
@@ -78,7 +80,7 @@ def test_ctrl_c_while_anything_is_imported_is_one_line(
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX pipes")
-@pytest.mark.parametrize(("kind", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("kind", "code"), SIGNALS)
 def test_a_pipe_that_nobody_writes_to_does_not_keep_a_stopped_run(
     pictures: Path, kind: signal.Signals, code: int
 ) -> None:
