@@ -5,8 +5,9 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskspot.errors import DataError, UsageError
+from maskspot.files import locked
 from maskspot.journal import Journal
 from maskspot.outputs import Form, write_scores
 from maskspot.results import Score
@@ -268,6 +270,25 @@ def test_however_many_start_at_once_each_runs_or_is_told_why_not(output: Path) -
     assert names(output) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no locks there")
+@pytest.mark.parametrize(("other", "left"), [(stop, ".sub.csv.journal"), (resume, "sub.csv")])
+def test_a_journal_that_another_run_takes_away_while_it_is_opened_is_not_taken(
+    output: Path, monkeypatch: pytest.MonkeyPatch, other: Callable[[Path], object], left: str
+) -> None:
+    def late(path: Path) -> AbstractContextManager[bool]:
+        monkeypatch.setattr("maskspot.journal.locked", locked)
+        other(output)
+        return locked(path)
+
+    monkeypatch.setattr("maskspot.journal.locked", late)
+    with (
+        pytest.raises(DataError, match="sub.csv: another maskspot is writing it; wait for it"),
+        Journal.open(output, MADE_WITH, resume=False),
+    ):
+        pytest.fail("it began")
+    assert names(output) == [left]
+
+
 def test_an_output_without_a_folder_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as error, Journal.open(tmp_path / "no" / "a", {}, None):
         pytest.fail("it began")
@@ -318,6 +339,7 @@ def test_the_disk_is_waited_for_once_a_second_at_most(
 CHILD = """
 import sys
 from pathlib import Path
+from maskspot.files import locked
 from maskspot.journal import Journal
 from maskspot.results import Score
 with Journal.open(Path(sys.argv[1]), {"model": "m"}, resume=True) as journal:

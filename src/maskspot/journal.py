@@ -215,8 +215,12 @@ def _held(path: Path, output: Path) -> Iterator[IO[bytes]]:
     with file, ExitStack() as stack:
         try:
             stack.enter_context(locked(path))
-        except (DataError, FileNotFoundError):  # it is held; it was, and is removed by now
-            raise DataError(f"{output}: another maskspot is writing it; wait for it") from None
+            # Who held it may have removed or replaced it since it was opened.
+            held = os.path.samestat(os.fstat(file.fileno()), path.stat())
+        except (DataError, FileNotFoundError):
+            held = False
+        if not held:
+            raise DataError(f"{output}: another maskspot is writing it; wait for it")
         yield file
 
 
