@@ -121,6 +121,37 @@ def test_a_fold_starts_from_the_fold_that_never_saw_its_images(
     assert all((a == b).all() for a, b in zip(ours, theirs, strict=True))
 
 
+def test_folds_that_start_from_folds_hold_the_same_images_back(
+    folds: Run, data: Path, tmp_path: Path
+) -> None:
+    options = SMALL | {"init": str(folds.folder), "seed": 4}
+    run = Run.create(tmp_path / "second", resolve(options=options), [data])
+    train(run, Silent())
+    assert {name: row[2] for name, row in oof(run).items()} == {
+        name: row[2] for name, row in oof(folds).items()
+    }
+
+
+@pytest.mark.parametrize("change", ["folds", "data"])
+def test_folds_of_another_number_or_other_images_are_no_start(
+    folds: Run, data: Path, tmp_path: Path, change: str
+) -> None:
+    options = SMALL | {"init": str(folds.folder)}
+    if change == "folds":
+        options["folds"] = 3
+        reason = "--init: .*folds has 2 folds, not 3"
+    else:
+        shutil.copytree(data, tmp_path / "data")
+        data = tmp_path / "data"
+        (data / "images" / "copy.jpg").rename(data / "images" / "new.jpg")
+        table = data / "train_labels.csv"
+        table.write_text(table.read_text().replace("copy.jpg", "new.jpg"))
+        reason = r"folds: it must have folds of the same images; new\.jpg is none of them"
+    run = Run.create(tmp_path / "second", resolve(options=options), [data])
+    with pytest.raises((UsageError, DataError), match=reason):
+        train(run, Silent())
+
+
 def test_a_run_of_another_backbone_is_no_start(folds: Run) -> None:
     start = str(folds.fold_runs()[0].folder)
     settings = resolve(options={"backbone": "efficientnet-lite0", "init": start})

@@ -21,7 +21,7 @@ from maskspot.exporting.compress import to_float16
 from maskspot.exporting.graph import compose
 from maskspot.images import Preprocessing
 from maskspot.modelfile import ModelInfo
-from maskspot.training import network
+from maskspot.training import network, warmstart
 from maskspot.training.config import resolve
 from maskspot.training.warmstart import load_model_file
 
@@ -105,6 +105,19 @@ def test_training_starts_from_the_shipped_model_at_its_size_and_at_others(
     theirs = logits(shipped.probabilities(unseen))
     theirs = sigmoid((theirs - put_on.get("bias", 0)) / put_on.get("scale", 1))
     np.testing.assert_allclose(probabilities(model, unseen), theirs, atol=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "name"), [("efficientnet-lite0", "default"), ("mobilenet-0.25", "fast")]
+)
+def test_of_the_shipped_models_training_starts_from_one_that_is_not_in_8_bits(
+    backbone: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[Any] = []
+    monkeypatch.setattr(warmstart, "load_model_file", lambda _, file, __: taken.append(file))
+    settings = resolve(options={"backbone": backbone, "weights": "maskspot"})
+    warmstart.start(None, settings, np.zeros((1, 8, 8, 3), np.uint8))
+    assert taken == [name]
 
 
 def test_a_batch_in_training_has_about_the_loss_that_it_has_at_inference(

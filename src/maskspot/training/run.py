@@ -90,6 +90,35 @@ class Run:
         """Return the folds of a run that has them, in their order; else none."""
         return [Run(self.folder / f"fold-{at + 1}") for at in range(self.settings.folds)]
 
+    def folds_of(self, images: Sequence[Labelled], rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return which of the run's folds held each image back, (N,), from 1; 0 where none did.
+
+        Args:
+            images: every image, by row.
+            rows: of those that must be among the run's.
+
+        Raises:
+            DataError: the run is not finished or has no folds, or such an image is not among its
+                own, or two of these have the same name.
+        """
+        if self.metrics() is None or not self.settings.folds:
+            raise DataError(f"{self.folder}: not a finished run with --folds")
+        file = self.predictions
+        try:
+            folds = [(row[0], int(row[3])) for row in read_rows(file)[1]]
+        except (IndexError, ValueError):
+            raise DataError(f"{file}: damaged") from None
+        held = dict(folds)
+        if len(held) < len(folds):
+            raise DataError(f"{self.folder}: two of its images have the same name")
+        result = np.array([held.get(item.name, 0) for item in images], np.intp)
+        if not result[rows].all():
+            name = images[rows[np.argmin(result[rows])]].name
+            raise DataError(
+                f"{self.folder}: it must have folds of the same images; {name} is none of them"
+            )
+        return result
+
     @property
     def parent(self) -> Path | None:
         """The run's folder of which this one is a fold, if it is."""

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from maskspot.datasets.labels import Labelled, read_rows
+from maskspot.datasets.labels import Labelled
 from maskspot.errors import DataError
 from maskspot.models import find_model
 from maskspot.predictor import Predictor
@@ -38,17 +38,10 @@ class FoldTeacher:
 
     def __init__(self, run: Run, images: Sequence[Labelled], rows: NDArray[np.intp]) -> None:
         self._models = [FileTeacher(_exported(fold)) for fold in run.fold_runs()]
-        folds = _folds(run)
-        held = dict(folds)
-        if len(held) < len(folds):
-            raise DataError(f"{run.folder}: no teacher: two of its images have the same name")
-        self._held = np.array([held.get(item.name, 0) for item in images])
-        if not self._held[rows].all():
-            name = images[rows[np.argmin(self._held[rows])]].name
-            raise DataError(
-                f"{run.folder}: as a teacher it must have folds of the same images; {name} is none "
-                "of them (a model file teaches any images)"
-            )
+        try:
+            self._held = run.folds_of(images, rows)
+        except DataError as error:
+            raise DataError(f"{error} (a model file teaches any images)") from None
 
     def probabilities(
         self, pixels: NDArray[np.uint8], rows: NDArray[np.intp]
@@ -90,12 +83,3 @@ def _exported(fold: Run) -> Path:
     if not file.is_file():
         export(fold, file)
     return file
-
-
-def _folds(run: Run) -> list[tuple[str, int]]:
-    file = run.folder / "oof.csv"
-    _, rows = read_rows(file)
-    try:
-        return [(row[0], int(row[3])) for row in rows]
-    except (IndexError, ValueError):
-        raise DataError(f"{file}: damaged") from None

@@ -1,9 +1,11 @@
 """A run from its data to its metrics: one network, or one for each fold."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from maskspot.datasets.boxes import Boxes, read_boxes
 from maskspot.datasets.duplicates import groups, hashes, stratified_folds
@@ -15,6 +17,7 @@ from maskspot.training.loop import Listener, Task, fit
 from maskspot.training.pipeline import Examples, split
 from maskspot.training.pixels import Pixels, load_pixels
 from maskspot.training.run import Run
+from maskspot.training.settings import Settings
 from maskspot.training.teacher import load_teacher
 
 CHECK_IMAGES = 64
@@ -54,8 +57,7 @@ def _train_folds(
 ) -> dict[str, Any]:
     """Train a network for each fold, on the others; each image is judged by the one without it."""
     settings, targets = run.settings, examples.targets
-    alike = groups(hashes(examples.pixels))
-    folds = stratified_folds(targets, alike, settings.folds, settings.seed)
+    folds = _folds(settings, images, examples)
     probabilities = np.full(len(images), np.nan)
     metrics = []
     for number in range(settings.folds):
@@ -80,6 +82,25 @@ def _train_folds(
     }
     run.write_json("metrics.json", result)
     return result
+
+
+def _folds(settings: Settings, images: Sequence[Labelled], examples: Examples) -> NDArray[np.intp]:
+    """Return each image's fold, from 0; -1 where it takes no part.
+
+    Where networks of folds are the start, it is the same fold: an image held back was never seen.
+    Not even the seed would say so: at another size, other images count as near-duplicates.
+    """
+    targets = examples.targets
+    start = Run.open(Path(settings.init)) if settings.init else None
+    if start is None or not start.settings.folds:
+        alike = groups(hashes(examples.pixels))
+        return stratified_folds(targets, alike, settings.folds, settings.seed)
+    if start.settings.folds != settings.folds:
+        raise UsageError(
+            f"--init: {start.folder} has {start.settings.folds} folds, not {settings.folds}"
+        )
+    usable = ~np.isnan(targets)
+    return np.where(usable, start.folds_of(images, np.flatnonzero(usable)) - 1, -1)
 
 
 def load(run: Run, listener: Listener) -> tuple[list[Labelled], Examples]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from maskspot.errors import DataError, UsageError
+from maskspot.modelfile import ModelInfo
 from maskspot.models import find_model, shipped
 from maskspot.predictor import Predictor
 from maskspot.training import network
@@ -53,7 +54,8 @@ def start(model: Any, settings: Settings, pixels: NDArray[np.uint8]) -> None:
     if settings.init:
         return
     if settings.weights == "maskspot":
-        ours = {Predictor(name).info.backbone: name for name in shipped()}
+        infos = {name: Predictor(name).info for name in shipped()}
+        ours = {info.backbone: name for name, info in infos.items() if not _is_int8(info)}
         if settings.backbone not in ours:
             raise UsageError(f"--weights: maskspot ships {', '.join(ours)}, no {settings.backbone}")
         load_model_file(model, ours[settings.backbone], pixels)
@@ -80,7 +82,7 @@ def load_model_file(model: Any, file: str | Path, pixels: NDArray[np.uint8]) -> 
     """
     predictor = Predictor(file)  # before anything else: its errors are fit to be read
     info, proto = predictor.info, onnx.load(find_model(file))
-    if info.storage.get("weights") == "int8":
+    if _is_int8(info):
         raise UsageError(f"{file}: its weights are int8, too coarse to train on")
     layers, found = list(_layers(model)), list(linears(proto.graph))
     if len(found) > len(layers) and len(found) % len(layers) == 0:
@@ -99,6 +101,10 @@ def load_model_file(model: Any, file: str | Path, pixels: NDArray[np.uint8]) -> 
     norms = [norm for _, norm in layers if norm]
     _normalise(norms, _moments(model, norms, pixels[:MEASURED]))
     _verify(model, proto, found[-1].output, file, pixels[:_CHECKED], info.preprocessing.size)
+
+
+def _is_int8(info: ModelInfo) -> bool:
+    return bool(info.storage.get("weights") == "int8")
 
 
 def _layers(model: Any) -> Iterator[tuple[Any, Any]]:
