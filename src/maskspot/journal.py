@@ -43,6 +43,7 @@ class Journal:
         self._path = path
         self._old = old  # until this one takes its place
         self._to_take: int | None = None
+        self._is_read = False
         self._synced = time.monotonic()
 
     @staticmethod
@@ -149,10 +150,12 @@ class Journal:
 
     def places(self) -> Iterator[tuple[int, Score]]:
         """Yield all scores written so far, each with its place in the file, for `at`."""
+        self._is_read = True
         return _scores(self._file, self._path or Path("journal"))
 
     def at(self, place: int) -> Score:
         """Return the score at a place."""
+        self._is_read = True
         self._file.seek(place)
         return _score(self._file.readline())
 
@@ -168,7 +171,8 @@ class Journal:
     def _put(self, value: object) -> None:
         line = _encode(value).encode("utf-8", "surrogatepass") + b"\n"
         try:
-            self._file.seek(0, os.SEEK_END)  # else Python loses its place after a read
+            if self._is_read:
+                self._file.seek(0, os.SEEK_END)  # else Python loses its place
             self._file.write(line)
             self._file.flush()
             now = time.monotonic()

@@ -1,6 +1,7 @@
 """What `maskspot predict` reads: the images it is pointed at, and never its own output."""
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -63,21 +64,26 @@ def check_output(
     for path in others:
         if path and os.path.realpath(path) == os.path.realpath(output):
             raise _is_input(output)
-    for image in images:
-        _spare(output, image)
+    there = _identity(output)
+    if there and any(there == _identity(image) for image in images):
+        raise _is_input(output)
 
 
 def _sparing(items: "Iterable[Item]", output: Path | None) -> "Iterator[Item]":
+    there = _identity(output) if output else None  # it is made when all are scored
     for item in items:
-        if output and item.path:
-            _spare(output, item.path)
+        if output and there and item.path and there == _identity(item.path):
+            raise _is_input(output)
         yield item
 
 
-def _spare(output: Path, path: str | Path) -> None:
-    with suppress(OSError):  # one of them is not there
-        if output.is_file() and os.path.samefile(output, path):
-            raise _is_input(output)
+def _identity(path: str | Path) -> tuple[int, int] | None:
+    """Return what tells a file from all others; None where there is no such file."""
+    try:
+        facts = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return (facts.st_dev, facts.st_ino) if stat.S_ISREG(facts.st_mode) else None
 
 
 def _is_input(output: Path) -> UsageError:
