@@ -17,7 +17,7 @@ from maskspot.overlays import overlay, peak, save_overlay, strength
 Run = Callable[..., Any]
 
 
-@pytest.mark.parametrize("model", ["default", "fast"])
+@pytest.mark.parametrize("model", ["default", "int8", "fast"])
 def test_the_map_and_one_constant_for_all_images_are_the_logit(model: str, pictures: Path) -> None:
     predictor = Predictor(model)
     constants = []

@@ -112,6 +112,24 @@ def test_a_layer_of_another_kind_keeps_its_integers() -> None:
     assert integers(proto) == old
 
 
+@pytest.mark.parametrize(
+    ("sizes", "cuts"),
+    [([8, 4, 8, 16, 2, 4, 2, 8, 1, 8, 8, 8, 8, 8, 8], [2, 5]), ([4] * 9, [1]), ([2, 4, 4], [1])],
+)
+def test_8_bits_begin_in_the_first_third_where_fewest_numbers_are_handed_on(
+    sizes: list[int], cuts: list[int]
+) -> None:
+    quantizer = object.__new__(Quantizer)  # which would measure images first
+    quantizer.layers = [f"layer-{at}" for at in range(len(sizes))]
+    nodes = [helper.make_node("Relu", ["x"], [f"{name}/y"], name) for name in quantizer.layers]
+    values = [
+        helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, ["N", size, 3])
+        for node, size in zip(nodes, sizes, strict=True)
+    ]
+    quantizer.network = make_model(helper.make_graph(nodes, "g", [], [], value_info=values))
+    assert quantizer.cuts() == cuts
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_columns_that_hand_on_their_errors_lose_less_than_rounded_ones(seed: int) -> None:
     random = np.random.default_rng(seed)

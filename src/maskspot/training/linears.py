@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from maskspot.modelfile import HEATMAP
+
 Array = NDArray[Any]
 
 
@@ -32,7 +34,8 @@ def linears(graph: onnx.GraphProto) -> Iterator[Linear]:
     """Yield a graph's convolutions and products by constant matrices, in order.
 
     The graph's order is that of the layers, since each layer's input hangs on the one before.
-    What multiplies or adds constants to a layer's result is taken into the layer.
+    What multiplies or adds constants to a layer's result is taken into the layer. The heatmap's
+    convolution, which has the last layer's weights again, is left out.
     """
     constants = _constants(graph)
     readers: dict[str, list[onnx.NodeProto]] = {}
@@ -41,6 +44,8 @@ def linears(graph: onnx.GraphProto) -> Iterator[Linear]:
             readers.setdefault(name, []).append(node)
     for node in graph.node:
         if node.op_type not in ("Conv", "MatMul", "Gemm") or node.input[1] not in constants:
+            continue
+        if node.output[0].startswith(HEATMAP):
             continue
         linear = _linear(node, constants)
         while len(after := readers.get(linear.output, [])) == 1:
