@@ -6,9 +6,11 @@
 Every contender is a process of its own, from its start to its CSV: imports and the loading of the
 model count. They run in turns, and ratios are medians of the rounds' ratios. The ceiling is
 perfect overlap of decoding alone and of the network alone, both on all cores and without imports
-and loading (`peers/ceiling.py`). Peers that are not installed are said to be so; `--peers` names
-a Python that has openvino, torch and transformers, where this one lacks them. `--make-large`
-draws so many JPEGs of 12 megapixels and scores these.
+and loading (`peers/ceiling.py`). `--keras` names a run's network: Keras' own speed, and that of the
+plain loop over the network as it was converted, are then measured too, at the run's size. Peers
+that are not installed are said to be so; `--peers` names a Python that has openvino, torch and
+transformers, where this one lacks them. `--make-large` draws so many JPEGs of 12 megapixels and
+scores these.
 """
 
 import argparse
@@ -25,17 +27,31 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from measuring import Measured, describe, draw, in_turns, maskspot, median_ratio, report, run, table
+from measuring import (
+    Measured,
+    describe,
+    draw,
+    in_turns,
+    maskspot,
+    median_ratio,
+    report,
+    run,
+    succeed,
+    table,
+)
 
+OURS, CEILING, PLAIN = "maskspot", "ceiling", "onnxruntime, plain loop"
+CONVERTED, KERAS = f"{PLAIN}, as converted", "Keras load_img + predict"
+HUGGING_FACE = "Hugging Face pipeline (B0)"
 PEERS = {
-    "onnxruntime, plain loop": "plain_onnxruntime.py",
+    PLAIN: "plain_onnxruntime.py",
+    CONVERTED: "plain_onnxruntime.py",
     "onnxruntime, tuned by hand": "tuned_onnxruntime.py",
     "OpenVINO": "with_openvino.py",
-    "Keras load_img + predict": "with_keras.py",
-    "Hugging Face pipeline (B0)": "with_transformers.py",
+    KERAS: "with_keras.py",
+    HUGGING_FACE: "with_transformers.py",
 }
 MISSING = 3
-OURS, PLAIN, CEILING = "maskspot", "onnxruntime, plain loop", "ceiling"
 HEADER = (
     *("", "images/s", "of the ceiling", "maskspot is x", "peak MB"),
     *("max Δp to plain", "log loss"),
@@ -97,14 +113,14 @@ def read(file: Path) -> dict[str, float]:
         return {row[0]: float(row[1] or "nan") for row in islice(csv.reader(stream), 1, None)}
 
 
-def commands(given: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
+def commands(given: argparse.Namespace, folder: Path, converted: Path) -> dict[str, list[str]]:
     """Return every contender's command line, to be followed by its output."""
     about = describe(given.model)
     model, calibration = about["file"], about["calibration"]
     common = [f"--{name}={value}" for name, value in about["preprocessing"].items()]
     same = [f"--scale={calibration.get('scale', 1)}", f"--bias={calibration.get('bias', 0)}"]
     if given.keras:
-        same.append(f"--keras={given.keras.resolve()}")
+        same += [f"--keras={given.keras.resolve()}", *preprocessing(given.keras)]
     drafts = (False, True) if given.draft else (False,)
     result = {}
     for draft in drafts:
@@ -115,14 +131,29 @@ def commands(given: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
     for name, file in PEERS.items():
         if given.only and not any(word.lower() in name.lower() for word in given.only):
             continue
+        if name == CONVERTED and not given.keras:
+            continue
         here = "onnxruntime" in file or "keras" in file
         command = [sys.executable if here else str(given.peers)]
         command += [str(Path(__file__).with_name("peers") / file), *common]
-        result[name] = command + (same if "keras" in file else [])
+        result[name] = command + (same if name in (KERAS, CONVERTED) else [])
+    models = {CONVERTED: str(converted)}
     return {
-        name: [*command, str(folder), *([] if name.startswith(OURS) else [model])]
+        name: [*command, str(folder), *([] if name.startswith(OURS) else [models.get(name, model)])]
         for name, command in result.items()
     }
+
+
+def preprocessing(network: Path) -> list[str]:
+    """Return how a run's images become square, as options of a peer."""
+    settings = json.loads(network.with_name("settings.json").read_text("utf-8"))
+    return [f"--{name}={settings[name]}" for name in ("size", "fit", "filter")]
+
+
+def convert(network: Path, output: Path) -> None:
+    """Convert a run's network, in a process of its own."""
+    size = preprocessing(network)[0].partition("=")[2]
+    succeed([sys.executable, Path(__file__).parent / "peers" / "convert.py", network, size, output])
 
 
 def score(name: str, command: list[str], output: Path) -> Measured:
@@ -194,7 +225,10 @@ def main() -> None:
         folder, output = Path(temporary) / "images", Path(temporary) / "output.csv"
         folder.mkdir()
         names = choose(given, folder)
-        lines = commands(given, folder)
+        converted = Path(temporary) / "converted.onnx"
+        if given.keras:
+            convert(given.keras, converted)
+        lines = commands(given, folder, converted)
         results = {name: Result() for name in lines}
         contenders: dict[str, Callable[[], None]] = {
             name: partial(contend, name, command, output, len(names), results[name])
@@ -203,7 +237,7 @@ def main() -> None:
         in_turns(contenders, given.rounds)
     labels = read(given.labels) if given.labels else {}
     labels = {name: labels[name] for name in names if name in labels}
-    other = {"Hugging Face pipeline (B0)", *([] if given.keras else ["Keras load_img + predict"])}
+    other = {HUGGING_FACE, *([] if given.keras else [KERAS])}
     lines_out = rows(results, labels, set(results) - other)
     figures: dict[str, Any] = {
         "model": str(given.model),

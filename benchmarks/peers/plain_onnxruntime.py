@@ -12,11 +12,15 @@ def main() -> None:
     given = options(__doc__)
     files = find(given.folder)
     session = onnxruntime.InferenceSession(given.model, providers=["CPUExecutionProvider"])
-    probabilities: list[float] = []
+    output = session.get_outputs()[0].name
+    numbers: list[float] = []
     for start in range(0, len(files), BATCH):
         batch = np.stack([read(file, given) for file in files[start : start + BATCH]])
-        probabilities += session.run(["probability"], {"images": batch})[0].ravel().tolist()
-    write(given.output, files, probabilities)
+        numbers += session.run([output], {"images": batch})[0].ravel().tolist()
+    if output != "probability":  # a network as it was converted gives logits
+        logits = np.array(numbers)
+        numbers = (1 / (1 + np.exp(-(given.scale * logits + given.bias)))).tolist()
+    write(given.output, files, numbers)
 
 
 if __name__ == "__main__":
