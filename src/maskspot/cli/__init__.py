@@ -90,7 +90,7 @@ def main() -> NoReturn:
             raise
     if code == 130:  # noqa: PLR2004
         _say("interrupted")
-    gc.freeze()  # nor does leaving: all goes with the process
+    gc.freeze()  # else Python looks for garbage once more before it leaves
     if code > _STOPPED and _hanging():
         os._exit(code)  # Python would wait for it
     sys.exit(code)

@@ -81,8 +81,8 @@ def histogram(series: Sequence[tuple[str, NDArray[np.int64]]]) -> Plot:
         axes.legend()
     total = np.sum([counts for _, counts in series], axis=0)
     words = (
-        f"{total[0]:,} images have a probability below {edges[1]:g}, {total[-1]:,} one of "
-        f"{edges[-2]:g} or more, {total[1:-1].sum():,} one between. Logarithmic scale."
+        f"Images below {edges[1]:g}: {total[0]:,}; from {edges[-2]:g} on: {total[-1]:,}; between: "
+        f"{total[1:-1].sum():,}. Logarithmic scale."
     )
     return Plot("Probabilities", _svg(figure, "histogram", words), words)
 
