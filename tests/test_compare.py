@@ -92,7 +92,7 @@ def test_parameters_are_the_numbers_of_the_weights() -> None:
     assert count_parameters(field(1, 8) + other + field(7, tensors)) == 15 + 512 + 1
 
 
-@pytest.mark.parametrize("name", ["default", "fast"])
+@pytest.mark.parametrize("name", ["default", "int8", "fast"])
 def test_parameters_are_those_that_onnx_sees(name: str) -> None:
     onnx = pytest.importorskip("onnx", reason="needs maskspot[train]")
     file = find_model(name)

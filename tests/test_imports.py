@@ -52,7 +52,7 @@ MAY_IMPORT = {
     "evaluation": {"datasets", "errors", "evaluation", "inputs"},
     "training": {
         *("_version", "datasets", "errors", "evaluation", "exporting", "files", "images"),
-        *("models", "predictor", "training"),
+        *("modelfile", "models", "predictor", "training"),
     },
     "exporting": {
         *("datasets", "errors", "evaluation", "exporting", "files", "images", "modelfile"),
