@@ -157,3 +157,37 @@ def test_onnxruntime_tells_nobody_what_it_runs_unless_one_wants_it_to(
     assert done.stdout.strip() == (setting or "1")
     if setting is None:
         assert list(tmp_path.rglob("*")) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *([], ["-m", "fast"], ["--model", "fast"], ["-mfast"], ["--model=fast"]),
+        *(["--draft"], ["--device=cpu"], ["--batch-size", "2"], ["--max-pixels", "999999"]),
+    ],
+)
+def test_a_prediction_opens_the_model_that_it_is_asked_for_and_no_other(
+    pictures: Path, words: list[str]
+) -> None:
+    script = f"""
+import sys
+from maskspot.predictor import Predictor
+begin = Predictor.__init__
+def told(self, model, **options):
+    print("OPENED", model, options["draft"], options["batch_size"])
+    begin(self, model, **options)
+Predictor.__init__ = told
+sys.argv = ["maskspot", "predict", "-q", {str(pictures)!r}, *{words!r}]
+from maskspot.cli import main
+main()
+"""
+    done = python(script)
+    opened = [line for line in done.stdout.splitlines() if line.startswith("OPENED")]
+    model = "fast" if "fast" in "".join(words) else "default"
+    assert opened == [f"OPENED {model} {words == ['--draft']} {2 if '2' in words else None}"]
+
+
+def test_a_command_line_that_asks_for_help_or_a_cluster_opens_no_model() -> None:
+    script = "from maskspot.cli.opening import _begun, begin; "
+    for words in (["--help"], ["--engine", "ray"], ["-m"]):
+        assert python(script + f"begin({['predict', *words]!r}); assert not _begun").returncode == 0

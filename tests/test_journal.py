@@ -282,7 +282,7 @@ def test_a_journal_that_another_run_takes_away_while_it_is_opened_is_not_taken(
 
     monkeypatch.setattr("maskspot.journal.locked", late)
     with (
-        pytest.raises(DataError, match="sub.csv: another maskspot is writing it; wait for it"),
+        pytest.raises(DataError, match="another maskspot is writing it"),
         Journal.open(output, MADE_WITH, resume=False),
     ):
         pytest.fail("it began")

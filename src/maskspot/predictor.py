@@ -230,7 +230,7 @@ class Predictor:
             raise ModelFileError(f"{self.info.name}: has no heatmap; export its run again")
         step = 1 if self.device == "cpu" else self.batch_size
         for at in range(0, len(pixels), step):
-            batch = np.stack(list(pixels[at : at + step]))
+            batch = _batch(pixels[at : at + step])
             these = slice(at, at + len(batch))
             try:
                 found, *more = self._session.run(outputs, {INPUT: _pad(batch, step)})
@@ -251,6 +251,13 @@ def _reduced(image: Image.Image) -> Image.Image:
         return image
     width, height = (max(1, round(scale * side)) for side in image.size)
     return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2)
+
+
+def _batch(pixels: NDArray[np.uint8] | list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Return images as one array, copied only where they are several arrays."""
+    if isinstance(pixels, list):
+        return pixels[0][np.newaxis] if len(pixels) == 1 else np.stack(pixels)
+    return pixels
 
 
 def _pad(batch: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:

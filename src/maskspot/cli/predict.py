@@ -12,11 +12,8 @@ from maskspot.cli.sources import check_output, count_images, find
 from maskspot.errors import UsageError
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from maskspot.inputs import Item
     from maskspot.outputs import Form
-    from maskspot.predictor import Predictor
 
 _STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
@@ -110,13 +107,13 @@ def predict(
     natural order, an image named by its path inside the one folder, or else as you wrote it. What
     is finished is kept beside the output: after a stop, --resume goes on.
     """
-    from maskspot.images import MAX_PIXELS
+    from maskspot.cli.opening import opening
     from maskspot.models import DEFAULT
 
     images, sort = images or [], sort or bool(top)
     model = DEFAULT if model is None else model
     options = {"device": device, "batch_size": batch_size, "draft": draft}
-    options["max_pixels"] = max_pixels or MAX_PIXELS
+    options |= {"max_pixels": max_pixels} if max_pixels else {}
     if engine == "ray":
         from maskspot.cli.on_ray import predict_on_ray
 
@@ -139,7 +136,7 @@ def predict(
         )
     if engine != "local" or address:
         raise UsageError("--engine: local or ray; --address is for ray")
-    predictor = _loading(model, options)
+    predictor = opening(model, options)
     from maskspot.cli.locally import predict_locally
 
     output = None if str(output) in _STDOUT else output
@@ -167,21 +164,6 @@ def predict(
         threads=threads,
         quiet=quiet,
     )
-
-
-def _loading(model: str, options: Mapping[str, Any]) -> "Future[Predictor]":
-    """Load the model in a thread: onnxruntime leaves Python's lock to what else must be done."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from PIL import Image
-
-    from maskspot.predictor import Predictor
-
-    pool = ThreadPoolExecutor(1, thread_name_prefix="maskspot")
-    predictor = pool.submit(Predictor, model, **options)
-    pool.shutdown(wait=False)
-    Image.preinit()  # the usual decoders, which the first image would import
-    return predictor
 
 
 def _check_engine(only_here: Mapping[str, Any], format: str | None, on_error: str | None) -> None:
