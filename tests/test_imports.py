@@ -40,7 +40,7 @@ MAY_IMPORT = {
     },
     "cache": {"errors", "inputs", "results"},
     "threads": set(),
-    "devices": {"errors"},
+    "devices": {"errors", "threads"},
     "journal": {"errors", "files", "results"},
     "formats": set(),
     "engines": {"engines", "errors", "images", "inputs", "models", "outputs", "predictor"},
@@ -59,7 +59,7 @@ MAY_IMPORT = {
         *("predictor", "training"),
     },
     "serving": {
-        *("_version", "errors", "overlays", "predictor", "results", "serving", "threads"),
+        *("_version", "errors", "overlays", "predictor", "results", "serving"),
     },
     "comparing": {
         *("comparing", "datasets", "errors", "evaluation", "exporting", "extras", "inputs"),

@@ -148,9 +148,9 @@ class Elsewhere:
 
     ran: list[int] = []  # noqa: RUF012
 
-    def __init__(self, model: bytes, options: Any, providers: list[str]) -> None:
+    def __init__(self, model: bytes, options: Any, providers: list[tuple[str, Any]]) -> None:
         self.inner = onnxruntime_session(model, options, providers=["CPUExecutionProvider"])
-        self.providers = providers
+        self.providers = [name for name, _ in providers]
 
     def get_providers(self) -> list[str]:
         return [*self.providers, "CPUExecutionProvider"]
@@ -204,6 +204,18 @@ def test_auto_falls_back_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Predictor(device="auto").device == "cpu"
     with pytest.raises(UsageError, match="device cuda: onnxruntime knows it, but it does not sta"):
         Predictor(device="cuda")
+
+
+@pytest.mark.parametrize(
+    ("flags", "known"), [("sse avx512_bf16", True), ("amx_bf16", True), ("avx512f", False)]
+)
+def test_a_processor_says_whether_it_computes_with_bfloat16(
+    tmp_path: Path, flags: str, known: bool
+) -> None:
+    assert not devices.has_bfloat16(tmp_path)
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "cpuinfo").write_text(f"processor : 0\nflags : fpu {flags}\n")
+    assert devices.has_bfloat16(tmp_path) == known
 
 
 def test_a_device_of_another_system_is_not_to_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:

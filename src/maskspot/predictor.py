@@ -14,13 +14,13 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskspot.devices import open_session
+from maskspot.devices import PROCESSORS, open_session, threads_for
 from maskspot.errors import ImageError, MaskspotError, ModelFileError, UsageError
 from maskspot.images import MAX_PIXELS, ImageSource
 from maskspot.modelfile import HEATMAP, INPUT, OUTPUT, ModelInfo, read_info
 from maskspot.models import DEFAULT, find_model
 from maskspot.results import Score
-from maskspot.threads import ordered, usable_cpus
+from maskspot.threads import ordered
 
 _BATCH = 32
 """Images that go through the network at once on an accelerator."""
@@ -46,6 +46,7 @@ class Predictor:
         id: the model's name and half of its file's SHA-256: same id, same file.
         device: where it runs; never `auto`.
         batch_size: images that a thread takes at a time.
+        threads: how many threads it is fastest with: one for each usable CPU, on most devices.
     """
 
     def __init__(
@@ -80,7 +81,8 @@ class Predictor:
         self.max_pixels, self.draft = max_pixels, draft
         content = _read(file)
         self._session, self.device = _open(content, file, device)
-        self.batch_size = batch_size or (1 if self.device == "cpu" else _BATCH)
+        self.batch_size = batch_size or (1 if self.device in PROCESSORS else _BATCH)
+        self.threads = threads_for(self.device)
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.info: ModelInfo = read_info(metadata, str(model))
         self.id = f"{self.info.name}-{sha256(content).hexdigest()[:32]}"
@@ -117,7 +119,7 @@ class Predictor:
         Args:
             image: a path, bytes, a binary file, a Pillow image, or RGB uint8 (H, W, 3); or an
                 iterable of such, which may be endless: their scores come in their order, as soon
-                as they are there, from a thread for each CPU.
+                as they are there, from as many threads as `threads` says.
             source: the one `Score`'s source; a path is its own.
             heatmap: show where the mask is, too.
 
@@ -132,7 +134,7 @@ class Predictor:
         many = cast("Iterable[ImageSource]", image)
         pairs = ((_source(each), each) for each in many)
         work = partial(self.predict_batch, heatmap=heatmap)
-        return ordered(work, pairs, usable_cpus(), self.batch_size)
+        return ordered(work, pairs, self.threads, self.batch_size)
 
     def predict_batch(
         self,
@@ -228,7 +230,7 @@ class Predictor:
         outputs = [OUTPUT, HEATMAP] if heatmap else [OUTPUT]
         if heatmap and not self.has_heatmap:
             raise ModelFileError(f"{self.info.name}: has no heatmap; export its run again")
-        step = 1 if self.device == "cpu" else self.batch_size
+        step = 1 if self.device in PROCESSORS else self.batch_size
         for at in range(0, len(pixels), step):
             batch = _batch(pixels[at : at + step])
             these = slice(at, at + len(batch))

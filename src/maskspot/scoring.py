@@ -7,7 +7,7 @@ from maskspot.errors import UsageError
 from maskspot.inputs import Item
 from maskspot.predictor import Predictor, Watch
 from maskspot.results import Score
-from maskspot.threads import ordered, usable_cpus
+from maskspot.threads import ordered
 
 if TYPE_CHECKING:
     from maskspot.cache import Cache
@@ -32,7 +32,7 @@ def score(
     Args:
         predictor: the model.
         items: what to score, drawn only as it is needed: memory does not grow with their number.
-        threads: how many; None takes one for each usable CPU.
+        threads: how many; None takes the predictor's own number.
         cache: scores by content; what is in it is not scored again.
         finished: what a stopped run left, of the first items and in their order; those that went
             well are taken over, and only the others scored again.
@@ -55,8 +55,10 @@ def score(
         fresh = iter(scored([item for item, old in batch if old is None]))
         return [old or next(fresh) for _, old in batch]
 
-    pairs = _with_finished(items, iter(finished), again)
-    return ordered(work, pairs, threads or usable_cpus(), predictor.batch_size)
+    threads = threads or predictor.threads
+    return ordered(
+        work, _with_finished(items, iter(finished), again), threads, predictor.batch_size
+    )
 
 
 def _with_finished(

@@ -23,6 +23,7 @@ _begun: "list[tuple[str, Future[Predictor]]]" = []
 
 def begin(words: Sequence[str]) -> None:
     """Open the model that a command line seems to ask for; a wrong guess costs time alone."""
+    _begun.clear()
     model: str | None = DEFAULT
     for word, following in zip(words, [*words[1:], None], strict=True):
         if word in ("-m", "--model"):

@@ -9,7 +9,6 @@ from contextlib import suppress
 from maskspot.predictor import Predictor
 from maskspot.results import Score
 from maskspot.serving.bodies import Image
-from maskspot.threads import usable_cpus
 
 _PATIENCE = 0.001  # seconds that a batch which is not full waits for more
 _LEAVE = 5.0  # seconds that threads get to end
@@ -46,7 +45,7 @@ class Workers:
 
         Args:
             predictor: the model.
-            threads: how many; None takes one for each usable CPU.
+            threads: how many; None takes the predictor's own number.
             watch: hears the size of each batch.
         """
         self._predictor, self._watch = predictor, watch
@@ -54,7 +53,7 @@ class Workers:
         self._ready = threading.Condition()
         self._closed = False
         self.waiting = 0
-        self.threads = threads or usable_cpus()
+        self.threads = threads or predictor.threads
         self._threads = [
             threading.Thread(target=self._work, name=f"maskspot-serve-{number}", daemon=True)
             for number in range(self.threads)
