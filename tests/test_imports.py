@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "models": {"errors"},
     "predictor": {"errors", "images", "modelfile", "models", "results", "threads", "devices"},
     "scoring": {
-        *("cache", "errors", "inputs", "predictor", "results", "threads"),
+        *("cache", "errors", "images", "inputs", "predictor", "results", "threads"),
     },
     "overlays": {"files", "results"},
     "about": {"models", "predictor"},
@@ -59,7 +59,7 @@ MAY_IMPORT = {
         *("predictor", "training"),
     },
     "serving": {
-        *("_version", "errors", "overlays", "predictor", "results", "serving"),
+        *("_version", "errors", "images", "overlays", "predictor", "results", "serving"),
     },
     "comparing": {
         *("comparing", "datasets", "errors", "evaluation", "exporting", "extras", "inputs"),

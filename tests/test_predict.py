@@ -53,6 +53,22 @@ def test_load_takes_the_default_a_name_or_a_file() -> None:
     assert names == ["default", "fast", "fast"]
 
 
+def test_the_memory_of_an_image_is_used_for_later_ones(
+    predictor: Predictor, pictures: Path
+) -> None:
+    items = [Item(path.name, lambda path=path: path) for path in sorted(pictures.iterdir())]
+    kept = Image.core.get_blocks_max()
+    try:
+        for mine, blocks in ((0, 3), (7, 7)):  # one's own setting is left alone
+            Image.core.set_blocks_max(mine)
+            Image.core.reset_stats()
+            list(score(predictor, items, threads=2))
+            assert Image.core.get_blocks_max() == blocks
+            assert Image.core.get_stats()["reused_blocks"] >= len(items)
+    finally:
+        Image.core.set_blocks_max(kept)
+
+
 def test_scores_do_not_depend_on_batch_size_threads_or_order(
     demo_data: Path, predictor: Predictor
 ) -> None:

@@ -200,6 +200,21 @@ def open_image(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0
         raise ImageError(f"damaged image ({_line(error)})") from error
 
 
+def keep_memory(threads: int) -> None:
+    """Let Pillow keep some images' memory for the next ones, unless it keeps any already.
+
+    The C library would give that of large images back, and the system clear it each time: a tenth
+    of the time of photos of 12 megapixels. What is kept is `threads` + 1 blocks of up to 16 MiB,
+    for the whole process. With twice as many, images of mixed sizes cost more than they save.
+
+    Args:
+        threads: how many read images.
+    """
+    allocator: Any = Image.core  # type: ignore[attr-defined]  # in Pillow's documentation alone
+    if not allocator.get_blocks_max():
+        allocator.set_blocks_max(threads + 1)
+
+
 def _decode(file: BinaryIO, max_pixels: int, least: int) -> Opened:
     if not file.seekable():
         file = BytesIO(file.read())

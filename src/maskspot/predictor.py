@@ -16,7 +16,7 @@ from PIL import Image
 
 from maskspot.devices import PROCESSORS, open_session, threads_for
 from maskspot.errors import ImageError, MaskspotError, ModelFileError, UsageError
-from maskspot.images import MAX_PIXELS, ImageSource
+from maskspot.images import MAX_PIXELS, ImageSource, keep_memory
 from maskspot.modelfile import HEATMAP, INPUT, OUTPUT, ModelInfo, read_info
 from maskspot.models import DEFAULT, find_model
 from maskspot.results import Score
@@ -134,6 +134,7 @@ class Predictor:
         many = cast("Iterable[ImageSource]", image)
         pairs = ((_source(each), each) for each in many)
         work = partial(self.predict_batch, heatmap=heatmap)
+        keep_memory(self.threads)
         return ordered(work, pairs, self.threads, self.batch_size)
 
     def predict_batch(

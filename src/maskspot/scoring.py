@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from maskspot.errors import UsageError
+from maskspot.images import keep_memory
 from maskspot.inputs import Item
 from maskspot.predictor import Predictor, Watch
 from maskspot.results import Score
@@ -56,6 +57,7 @@ def score(
         return [old or next(fresh) for _, old in batch]
 
     threads = threads or predictor.threads
+    keep_memory(threads)
     return ordered(
         work, _with_finished(items, iter(finished), again), threads, predictor.batch_size
     )

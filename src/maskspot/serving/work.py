@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 
+from maskspot.images import keep_memory
 from maskspot.predictor import Predictor
 from maskspot.results import Score
 from maskspot.serving.bodies import Image
@@ -54,6 +55,7 @@ class Workers:
         self._closed = False
         self.waiting = 0
         self.threads = threads or predictor.threads
+        keep_memory(self.threads)
         self._threads = [
             threading.Thread(target=self._work, name=f"maskspot-serve-{number}", daemon=True)
             for number in range(self.threads)
