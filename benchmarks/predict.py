@@ -1,7 +1,7 @@
 """How fast are folders scored, next to what the machine can do at most and to other ways?
 
-    python benchmarks/predict.py FOLDER [-m MODEL] [--rounds 5] [--limit N] [--labels CSV]
-        [--keras RUN/last.keras] [--peers PYTHON] [--make-large N] [--json FILE]
+    python benchmarks/predict.py FOLDER [-m MODEL] [--device NAME] [--rounds 5] [--limit N]
+        [--labels CSV] [--keras RUN/last.keras] [--peers PYTHON] [--make-large N] [--json FILE]
 
 Every contender is a process of its own, from its start to its CSV: imports and the loading of the
 model count. They run in turns, and ratios are medians of the rounds' ratios. The ceiling is
@@ -74,6 +74,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("folder", type=Path, nargs="?", help="images, flat")
     parser.add_argument("-m", "--model", default="default", help="file, or shipped model's name")
+    parser.add_argument("--device", default="auto", help="maskspot's own; peers take the CPU")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--limit", type=int, help="take the first N images")
     parser.add_argument("--names", type=Path, help="CSV whose first column says which images")
@@ -122,12 +123,13 @@ def commands(given: argparse.Namespace, folder: Path, converted: Path) -> dict[s
     if given.keras:
         same += [f"--keras={given.keras.resolve()}", *preprocessing(given.keras)]
     drafts = (False, True) if given.draft else (False,)
+    on = ["--device", given.device] if given.device != "auto" else []
     result = {}
     for draft in drafts:
         more, suffix = (["--draft"], ", draft") if draft else ([], "")
         script = Path(__file__).with_name("peers") / "ceiling.py"
         result[CEILING + suffix] = [sys.executable, str(script), *common, *more]
-        result[OURS + suffix] = maskspot("predict", "-q", "-m", model, *more)
+        result[OURS + suffix] = maskspot("predict", "-q", "-m", model, *on, *more)
     for name, file in PEERS.items():
         if given.only and not any(word.lower() in name.lower() for word in given.only):
             continue
