@@ -15,7 +15,7 @@ if DEVICES["openvino"].provider not in onnxruntime.get_available_providers():
 
 BOUND = 0.6 if has_bfloat16() else 1e-3
 """Of the change of logits, root mean square: with every value between layers rounded to bfloat16,
-onnxruntime's own were 0.29 off on these pictures; in float32 OpenVINO's were 6e-6 off."""
+onnxruntime's own were 0.29 off on these pictures; OpenVINO's, in float32, 6e-6 on photos."""
 
 
 def test_it_scores_as_the_cpu_does_but_for_bfloat16(demo_data: Path) -> None:
