@@ -114,7 +114,9 @@ def machine() -> dict[str, Any]:
     if info.is_file():
         names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         cpu = names[0].partition(":")[2].strip() if names else cpu
-    versions = {name: metadata.version(name) for name in ("maskspot", "onnxruntime", "pillow")}
+    runtimes = metadata.packages_distributions()["onnxruntime"]  # of another device, it may be
+    packages = ("maskspot", *sorted(set(runtimes)), "pillow")
+    versions = {name: metadata.version(name) for name in packages}
     return {"cpu": cpu, "cpus": cpus(), "python": platform.python_version(), **versions}
 
 
