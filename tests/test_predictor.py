@@ -383,13 +383,13 @@ def test_many_may_make_a_cache_at_once(tmp_path: Path) -> None:
 def test_a_file_that_is_no_cache_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "mine.txt"
     file.write_text("something else" * 1000)
-    with pytest.raises(DataError, match=r"mine\.txt: file is not a database"):
+    with pytest.raises(DataError, match=r"mine\.txt: file is not a database; name another"):
         Cache(file, "m")
     assert file.read_text() == "something else" * 1000
     other = sqlite3.connect(tmp_path / "other.db")
     other.execute("CREATE TABLE scores (name TEXT)")
     other.close()
-    with pytest.raises(DataError, match=r"other\.db: not a cache of maskspot"):
+    with pytest.raises(DataError, match=r"other\.db: not a cache of maskspot; name another"):
         Cache(tmp_path / "other.db", "m")
 
 

@@ -65,7 +65,7 @@ class Cache:
         self._rows.execute("BEGIN IMMEDIATE")  # others may be making it, too
         if self._number("PRAGMA application_id") != _OURS:
             if self._number("SELECT count(*) FROM sqlite_master"):
-                raise sqlite3.DatabaseError("not a cache of maskspot; name another file")
+                raise sqlite3.DatabaseError("not a cache of maskspot")
             self._rows.execute(f"PRAGMA application_id = {_OURS}")
         self._rows.execute(_TABLE)
         self._rows.execute("COMMIT")
@@ -75,7 +75,7 @@ class Cache:
         try:
             yield
         except sqlite3.Error as error:
-            raise DataError(f"--cache: {self.file}: {error}") from None
+            raise DataError(f"--cache: {self.file}: {error}; name another file") from None
 
     def _number(self, question: str) -> int:
         return int(self._rows.execute(question).fetchone()[0])
