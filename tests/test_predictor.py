@@ -148,7 +148,13 @@ class Elsewhere:
 
     ran: list[int] = []  # noqa: RUF012
 
-    def __init__(self, model: bytes, options: Any, providers: list[tuple[str, Any]]) -> None:
+    def __init__(
+        self,
+        model: bytes,
+        options: Any,
+        providers: list[tuple[str, Any]],
+        enable_fallback: int = 1,
+    ) -> None:
         self.inner = onnxruntime_session(model, options, providers=["CPUExecutionProvider"])
         self.providers = [name for name, _ in providers]
 
@@ -204,6 +210,44 @@ def test_auto_falls_back_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Predictor(device="auto").device == "cpu"
     with pytest.raises(UsageError, match="device cuda: onnxruntime knows it, but it does not sta"):
         Predictor(device="cuda")
+
+
+def test_a_device_that_does_not_start_says_nothing_but_the_error(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As onnxruntime does for TensorRT whose libraries are missing: it tells standard output."""
+
+    class Unstarted(Elsewhere):
+        def __init__(self, *given: Any, providers: Any, enable_fallback: int = 1, **more: Any):
+            if enable_fallback and "Tensorrt" in str(providers):
+                print("*************** EP Error ***************")
+            elif "Tensorrt" in str(providers):
+                raise RuntimeError("please install TensorRT")
+            super().__init__(*given, providers=providers, **more)
+
+    here = ["TensorrtExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: here)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Unstarted)
+    with pytest.raises(UsageError, match="device tensorrt: onnxruntime knows it, but it does not"):
+        Predictor(device="tensorrt")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_cudas_libraries_are_loaded_first_and_missing_ones_told_to_nobody(
+    elsewhere: list[int], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    loaded: list[str] = []
+
+    def preload() -> None:
+        loaded.append("cuda")
+        print("Failed to load libcufft.so.12")
+
+    monkeypatch.setattr(onnxruntime, "preload_dlls", preload, raising=False)
+    Predictor(device="cpu")
+    assert loaded == []
+    assert Predictor(device="auto").device == "cuda"
+    assert loaded == ["cuda"]
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +34,10 @@ DEVICES = {
 _AUTOMATIC = ("cuda", "rocm", "directml", "cpu")
 """What `auto` tries, in this order: none that compiles for minutes, or that rounds on its own."""
 
+_NVIDIA = ("cuda", "tensorrt")
+
+_WARNING, _FATAL = 2, 4  # onnxruntime's severities
+
 PROCESSORS = ("cpu", "openvino")
 """Where each image runs alone: faster there than batches."""
 
@@ -54,15 +60,42 @@ def open_session(
     here = onnxruntime.get_available_providers()
     for name in _AUTOMATIC if device == "auto" else (device,):
         provider, package = DEVICES[name]
-        if provider in here:
-            providers = [(provider, _settings(name))]
-            session = onnxruntime.InferenceSession(model, options, providers=providers)
-            # onnxruntime takes the CPU instead of a provider that does not start.
-            if session.get_providers()[0] == provider:
-                return session, name
+        session = _start(model, name, options) if provider in here else None
+        if session:
+            return session, name
         if name == device:
             raise UsageError(f"device {name}: {_absent(name, package, provider in here)}")
     raise AssertionError("every onnxruntime has the CPU")
+
+
+def _start(
+    model: bytes, name: str, options: onnxruntime.SessionOptions
+) -> onnxruntime.InferenceSession | None:
+    """Return a session on a device whose provider is here; None where that does not start."""
+    providers = [(DEVICES[name].provider, _settings(name))]
+    if name == "cpu":
+        return onnxruntime.InferenceSession(model, options, providers=providers)
+    if name in _NVIDIA:
+        _load_cuda()
+    # It is for us to say that it does not start: onnxruntime fills its log, or even standard
+    # output, among the rows, and takes the CPU instead, now or in the middle of the work.
+    onnxruntime.set_default_logger_severity(_FATAL)
+    try:
+        session = onnxruntime.InferenceSession(
+            model, options, providers=providers, enable_fallback=0
+        )
+    except (ValueError, RuntimeError):  # of the provider; a model's are classes of onnxruntime
+        return None
+    finally:
+        onnxruntime.set_default_logger_severity(_WARNING)  # as it is at first
+    return session if session.get_providers()[0] == DEVICES[name].provider else None
+
+
+def _load_cuda() -> None:
+    """Load the CUDA libraries that pip has installed, where the system's loader does not look."""
+    if hasattr(onnxruntime, "preload_dlls"):  # from onnxruntime 1.21 on
+        with redirect_stdout(StringIO()):  # where it prints which it did not find
+            onnxruntime.preload_dlls()
 
 
 def threads_for(device: str) -> int:
@@ -76,9 +109,14 @@ def threads_for(device: str) -> int:
 def _settings(name: str) -> dict[str, str]:
     """Return a provider's own options.
 
+    CUDA computes with all of float32's bits, of which it would leave out 13 (TF32), and does not
+    try every algorithm out before its first image: that takes a second, and was no faster.
+
     OpenVINO's are its CPU plug-in's: a stream for each CPU, where it would give all cores to each
     image; and bfloat16 where the processor computes with it, which is its own runtime's default.
     """
+    if name == "cuda":
+        return {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
     if name != "openvino":
         return {}
     settings = {"NUM_STREAMS": str(usable_cpus())}
@@ -105,7 +143,9 @@ def _absent(name: str, package: str, listed: bool) -> str:
     if len(runtimes) > 1:
         return two_runtimes(runtimes, package)
     if listed:
-        return "onnxruntime knows it, but it does not start: are its driver and libraries there?"
+        hint = " (pip install 'onnxruntime-gpu[cuda,cudnn]' has CUDA's)" if name in _NVIDIA else ""
+        why = "it does not start: are its driver and libraries there?"
+        return f"onnxruntime knows it, but {why}{hint}"
     if package in runtimes:
         return f"the {package} of this system has it not"
     others = " ".join(runtime for runtime in runtimes if runtime != package)
