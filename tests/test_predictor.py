@@ -270,7 +270,11 @@ def test_a_device_of_another_system_is_not_to_be_installed(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("name", sorted(set(devices.DEVICES) - {"cpu", "coreml"}))
-def test_a_device_that_is_not_there_names_the_package(name: str) -> None:
+def test_a_device_that_is_not_there_names_the_package(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    monkeypatch.setattr(devices, "installed_runtimes", lambda: ["onnxruntime"])
     package = devices.DEVICES[name].package
     with pytest.raises(UsageError, match=f"^device {name}: .*pip install {package}$"):
         Predictor(device=name)
@@ -292,6 +296,7 @@ def test_two_runtimes_in_one_folder_are_found_out(
         "device cuda: onnxruntime and onnxruntime-gpu are installed over each other: pip uninstall "
         "onnxruntime onnxruntime-gpu; pip install onnxruntime-gpu"
     )
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(UsageError, match=f"^{expected}$"):
         Predictor(device="cuda")
 

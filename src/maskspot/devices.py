@@ -38,6 +38,10 @@ _NVIDIA = ("cuda", "tensorrt")
 
 _WARNING, _FATAL = 2, 4  # onnxruntime's severities
 
+_CROWDED = ("cpu", "cuda")
+_MANY, _TOGETHER = 8, 4
+"""Where there are so many threads for such a device, so many of them share a process."""
+
 PROCESSORS = ("cpu", "openvino")
 """Where each image runs alone: faster there than batches."""
 
@@ -104,6 +108,16 @@ def threads_for(device: str) -> int:
     OpenVINO computes in threads of its own: with but one of ours to each, they often wait.
     """
     return usable_cpus() * (2 if device == "openvino" else 1)
+
+
+def processes_for(device: str, threads: int) -> int:
+    """Return how many processes the threads are best spread over, unless told; 1 is no other.
+
+    About a millisecond of each image is Python's, in which all other threads of a process wait.
+    """
+    if device not in _CROWDED or threads < _MANY:
+        return 1
+    return -(-threads // _TOGETHER)
 
 
 def _settings(name: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from maskspot.cli.console import progress_bar, say, warn
 from maskspot.cli.pictures import report_of, watching
+from maskspot.devices import processes_for
 from maskspot.outputs import Counts, Form, sorted_scores, write_scores
 from maskspot.predictor import Predictor
 from maskspot.scoring import score
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from maskspot.inputs import Item
     from maskspot.journal import Journal
     from maskspot.results import Score
+    from maskspot.workers import Workers
 
 
 def predict_locally(
@@ -38,6 +40,7 @@ def predict_locally(
     resume: bool | None,
     cache: Path | None,
     threads: int | None,
+    processes: int | None,
     quiet: bool,
 ) -> int:
     """Score images and write what came of them; return the exit code.
@@ -56,6 +59,7 @@ def predict_locally(
         resume: go on with what a stopped run left, or drop it.
         cache: file of scores by content.
         threads: how many.
+        processes: over which they are spread.
         quiet: only warnings and errors.
     """
     page = report_of(report, form.threshold)
@@ -64,6 +68,7 @@ def predict_locally(
     made_by = {"model": predictor.id, "device": predictor.device, "draft": predictor.draft}
     made_by["max_pixels"] = predictor.max_pixels
     # Where there is no file to go on with, and nothing to wait for, rows go out as they come.
+    pictures = bool(heatmaps or report)
     whole = bool(output or form.sample or sort or form.on_error.kind == "fail")
     with ExitStack() as stack:
         journal = stack.enter_context(_journal(output, made_by, resume)) if whole else None
@@ -72,6 +77,7 @@ def predict_locally(
             predictor,
             items,
             threads=threads,
+            workers=None if pictures else _workers(predictor, processes, threads, stack),
             cache=stack.enter_context(_cache(cache, made_by)) if cache else None,
             finished=journal.finished() if journal else (),
             heatmap=bool(heatmaps or (report and predictor.has_heatmap)),
@@ -106,6 +112,20 @@ def _journal(
     from maskspot.journal import Journal
 
     return Journal.open(output, made_by, resume) if output else Journal.temporary()
+
+
+def _workers(
+    predictor: Predictor, processes: int | None, threads: int | None, stack: ExitStack
+) -> "Workers | None":
+    """Return processes to score in, where one alone is not enough."""
+    threads = threads or predictor.threads
+    count = min(processes or processes_for(predictor.device, threads), threads)
+    if count == 1:
+        return None
+    from maskspot import workers
+
+    patience = 0 if processes else workers.PATIENCE
+    return stack.enter_context(workers.Workers(predictor, count, threads, patience))
 
 
 @contextmanager

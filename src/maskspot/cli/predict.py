@@ -84,6 +84,14 @@ def predict(
     ] = None,
     device: Device = "auto",
     threads: Threads = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes that share the threads.",
+            show_default="1; with 8 threads or more, one for each 4",
+        ),
+    ] = None,
     batch_size: BatchSize = None,
     max_pixels: Annotated[
         int | None,
@@ -119,6 +127,7 @@ def predict(
 
         only_here = {"--sample": sample, "--sort, --top": sort, "--heatmaps": heatmaps}
         only_here |= {"--report": report, "--cache": cache, "--resume": resume is not None}
+        only_here |= {"--processes": processes is not None}
         _check_engine(only_here, format, on_error)
         form = _form(None, "parquet", details, threshold, None, on_error)
         return predict_on_ray(
@@ -140,7 +149,7 @@ def predict(
     from maskspot.cli.locally import predict_locally
 
     output = None if str(output) in _STDOUT else output
-    _check_options(output, resume, sample, sort, heatmaps, report, cache)
+    _check_options(output, resume, sample, sort, heatmaps, report, cache, processes)
     check_output(output, [sample, cache, model, listing], images)
     form = _form(output, format, details, threshold, sample, on_error)
     items: Iterable[Item] = find(images, listing, column, output)
@@ -162,6 +171,7 @@ def predict(
         resume=resume,
         cache=cache,
         threads=threads,
+        processes=processes,
         quiet=quiet,
     )
 
@@ -183,6 +193,7 @@ def _check_options(
     heatmaps: Path | None,
     report: Path | None,
     cache: Path | None,
+    processes: int | None,
 ) -> None:
     """Refuse options that do not go together."""
     if resume is not None and output is None:
@@ -191,8 +202,9 @@ def _check_options(
         raise UsageError("--sort, --top: a submission has the rows and the order of its --sample")
     if report:
         check_report(report)
-    if cache and (heatmaps or report):
-        raise UsageError("--cache: it has no pictures for --heatmaps or --report; leave it out")
+    for option, given in (("--cache", cache), ("--processes", processes)):
+        if given and (heatmaps or report):
+            raise UsageError(f"{option}: has no pictures for --heatmaps or --report; leave it out")
 
 
 def _form(

@@ -1,0 +1,248 @@
+"""Processes that score for the one that was started: the same scores, whatever becomes of them."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskspot import Predictor, devices, workers
+from maskspot.errors import ImageError
+from maskspot.inputs import Item
+from maskspot.scoring import score
+from maskspot.workers import Workers
+
+Named = list[tuple[str, Any]]
+
+
+def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def fast() -> Predictor:
+    return Predictor("fast")
+
+
+@pytest.fixture(scope="module")
+def three(fast: Predictor) -> Iterator[Workers]:
+    """Two processes with three threads, all there."""
+    with Workers(fast, 2, 3, patience=0) as ours:
+        ours.predict_batch([])
+        until(lambda: ours.ready == 3)
+        yield ours
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch, fast: Predictor) -> None:
+    """Refuse to score in this process."""
+
+    def refused(*_: object) -> NoReturn:
+        raise AssertionError("scored here")
+
+    monkeypatch.setattr(fast, "predict_batch", refused)
+
+
+def scored(with_: Any, images: Named) -> list[tuple[Any, ...]]:
+    return [
+        (each.source, each.probability, each.error, each.status, each.width, each.format)
+        for each in with_.predict_batch(images)
+    ]
+
+
+def kinds(pictures: Path) -> Named:
+    """Every kind of image that is sent: by its path, its bytes, as a file and as pixels."""
+    path = min(pictures.iterdir())
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    return [
+        ("path", path),
+        ("bytes", path.read_bytes),
+        ("file", lambda: BytesIO(path.read_bytes())),
+        ("pixels", pixels),
+        ("image", Image.fromarray(pixels)),
+        ("damaged", b"\xff\xd8\xff\xe0 no more"),
+        ("missing", pictures / "no.jpg"),
+    ]
+
+
+def test_scores_are_those_of_one_process(
+    three: Workers, pictures: Path, request: pytest.FixtureRequest
+) -> None:
+    expected = scored(Predictor("fast"), kinds(pictures))
+    request.getfixturevalue("elsewhere")
+    assert scored(three, kinds(pictures)) == expected
+    assert three.ready == 3
+
+
+def test_what_cannot_be_fetched_is_said_as_one_process_says_it(
+    three: Workers, pictures: Path
+) -> None:
+    def gone() -> NoReturn:
+        raise ImageError("gone from the archive", "missing")
+
+    images = [("a", pictures / "a.jpg"), ("gone", gone)]
+    assert scored(three, images) == scored(Predictor("fast"), images)
+    assert three.ready == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such files")
+def test_a_file_that_this_process_has_open_is_read_here(three: Workers, pictures: Path) -> None:
+    with (pictures / "a.jpg").open("rb") as file:
+        ((_, probability, *_),) = scored(three, [("fd", Path(f"/dev/fd/{file.fileno()}"))])
+    assert probability is not None
+
+
+def test_where_no_process_can_be_started_scoring_goes_on(
+    fast: Predictor, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> NoReturn:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", refused)
+    with Workers(fast, 2, 2, patience=0) as ours:
+        assert scored(ours, kinds(pictures)) == scored(fast, kinds(pictures))
+        until(lambda: not ours.starting)
+        assert ours.ready == 0
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_many_images_keep_their_order(three: Workers, fast: Predictor, pictures: Path) -> None:
+    paths = sorted(pictures.iterdir())
+    items = [Item(f"{n}", partial(Path, paths[n % len(paths)])) for n in range(60)]
+    found = list(score(fast, items, threads=3, workers=three))
+    assert [each.source for each in found] == [item.name for item in items]
+    assert all(each.error is None for each in found)
+    for at, each in enumerate(found):
+        assert each.probability == found[at % len(paths)].probability
+
+
+def test_a_process_that_dies_costs_no_image(fast: Predictor, pictures: Path) -> None:
+    images = kinds(pictures)
+    with Workers(fast, 1, 2, patience=0) as ours:
+        ours.predict_batch([])
+        until(lambda: ours.ready == 2)
+        for process in multiprocessing.active_children():
+            if process.pid in ours.pids:
+                process.kill()
+        for _ in range(3):
+            assert scored(ours, images) == scored(fast, images)
+        assert ours.ready == 0
+
+
+def test_a_model_that_was_replaced_is_not_scored_with(tmp_path: Path, pictures: Path) -> None:
+    file = tmp_path / "model.onnx"
+    models = Path(workers.__file__).parent / "models"
+    file.write_bytes((models / "fast.onnx").read_bytes())
+    mine = Predictor(file)
+    file.write_bytes((models / "default.onnx").read_bytes())
+    image = [("a", pictures / "a.jpg")]
+    with Workers(mine, 1, 1, patience=0) as ours:
+        ours.predict_batch(image)
+        until(lambda: not ours.starting)
+        assert ours.ready == 0
+        assert scored(ours, image) == scored(mine, image)
+
+
+SCRIPT = """
+import time
+from maskspot import Predictor
+from maskspot.workers import Workers
+if __name__ == "__main__":
+    with Workers(Predictor("fast"), 2, 2, patience=0) as ours:
+        ours.predict_batch([])
+        while ours.ready < 2:
+            time.sleep(0.01)
+        print(*ours.pids, flush=True)
+        time.sleep(60)
+"""
+
+
+def is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_they_end_with_the_process_that_began_them(tmp_path: Path, how: signal.Signals) -> None:
+    file = tmp_path / "script.py"
+    file.write_text(SCRIPT)
+    command = [sys.executable, str(file)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, start_new_session=True) as running:
+        assert running.stdout
+        assert running.stderr
+        pids = [int(word) for word in running.stdout.readline().split()]
+        assert len(pids) == 2
+        if how == signal.SIGINT:
+            os.killpg(running.pid, how)  # as a terminal does
+        else:
+            running.kill()
+        said = running.stderr.read().decode()
+    assert said.count("Traceback") == (how == signal.SIGINT), said  # the script's own
+    until(lambda: not any(map(is_there, pids)))
+
+
+def test_a_short_run_begins_none(
+    cli: Callable[..., Any], pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Workers] = []
+
+    def begin(self: Workers) -> None:
+        begun.append(self)
+
+    monkeypatch.setattr(Workers, "_begin", begin)
+    assert cli("predict", pictures, "--threads", 16).code == 0
+    assert begun == []
+    monkeypatch.setattr(workers, "PATIENCE", 0)
+    assert cli("predict", pictures, "--threads", 16).code == 0
+    assert begun != []
+
+
+def test_the_command_writes_the_same_bytes(
+    cli: Callable[..., Any], pictures: Path, tmp_path: Path
+) -> None:
+    (pictures / "bad.jpg").write_bytes(b"no image")
+    for name, options in (("one", []), ("two", ["--processes", 2])):
+        done = cli("predict", pictures, "-m", "fast", *options, "-o", tmp_path / f"{name}.csv")
+        assert done.code == 1
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
+
+
+@pytest.mark.parametrize("other", [["--heatmaps", "maps"], ["--report", "report.html"]])
+def test_pictures_need_one_process(
+    cli: Callable[..., Any], pictures: Path, other: list[str]
+) -> None:
+    if "--report" in other:
+        pytest.importorskip("jinja2", reason="needs maskspot[report]")
+    done = cli("predict", pictures, "--processes", 2, *other)
+    assert done.code == 2
+    assert "--processes: has no pictures for --heatmaps or --report" in done.err
+
+
+@pytest.mark.parametrize(
+    ("device", "threads", "expected"),
+    [
+        *(("cpu", 2, 1), ("cpu", 7, 1), ("cpu", 8, 2), ("cpu", 18, 5)),
+        *(("cuda", 16, 4), ("openvino", 64, 1), ("coreml", 16, 1)),
+    ],
+)
+def test_many_threads_are_spread_over_processes(device: str, threads: int, expected: int) -> None:
+    assert devices.processes_for(device, threads) == expected
