@@ -30,8 +30,9 @@ MAY_IMPORT = {
     "models": {"errors"},
     "predictor": {"errors", "images", "modelfile", "models", "results", "threads", "devices"},
     "scoring": {
-        *("cache", "errors", "images", "inputs", "predictor", "results", "threads"),
+        *("cache", "errors", "images", "inputs", "predictor", "results", "threads", "workers"),
     },
+    "workers": {"errors", "images", "predictor", "results"},
     "overlays": {"files", "results"},
     "about": {"models", "predictor"},
     "reporting": {
