@@ -1,16 +1,18 @@
 """How fast are folders scored, next to what the machine can do at most and to other ways?
 
-    python benchmarks/predict.py FOLDER [-m MODEL] [--device NAME] [--rounds 5] [--limit N]
-        [--labels CSV] [--keras RUN/last.keras] [--peers PYTHON] [--make-large N] [--json FILE]
+    python benchmarks/predict.py FOLDER [-m MODEL] [--ours MODEL] [--device NAME] [--rounds 5]
+        [--limit N] [--labels CSV] [--keras RUN/last.keras] [--peers PYTHON] [--make-large N]
+        [--json FILE]
 
 Every contender is a process of its own, from its start to its CSV: imports and the loading of the
 model count. They run in turns, and ratios are medians of the rounds' ratios. The ceiling is
 perfect overlap of decoding alone and of the network alone, both on all cores and without imports
 and loading (`peers/ceiling.py`). `--keras` names a run's network: Keras' own speed, and that of the
-plain loop over the network as it was converted, are then measured too, at the run's size. Peers
-that are not installed are said to be so; `--peers` names a Python that has openvino, torch and
-transformers, where this one lacks them. `--make-large` draws so many JPEGs of 12 megapixels and
-scores these.
+plain loop over the network as it was converted, are then measured too, at the run's size. `--ours`
+gives maskspot a cheaper form of the others' network, such as `int8` beside `default`: what does it
+win, and what does it cost? Peers that are not installed are said to be so; `--peers` names a Python
+that has openvino, torch and transformers, where this one lacks them. `--make-large` draws so many
+JPEGs of 12 megapixels and scores these.
 """
 
 import argparse
@@ -74,6 +76,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("folder", type=Path, nargs="?", help="images, flat")
     parser.add_argument("-m", "--model", default="default", help="file, or shipped model's name")
+    parser.add_argument("--ours", help="model that maskspot takes, if not the one of the others")
     parser.add_argument("--device", default="auto", help="maskspot's own; peers take the CPU")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--limit", type=int, help="take the first N images")
@@ -129,7 +132,7 @@ def commands(given: argparse.Namespace, folder: Path, converted: Path) -> dict[s
         more, suffix = (["--draft"], ", draft") if draft else ([], "")
         script = Path(__file__).with_name("peers") / "ceiling.py"
         result[CEILING + suffix] = [sys.executable, str(script), *common, *more]
-        result[OURS + suffix] = maskspot("predict", "-q", "-m", model, *on, *more)
+        result[OURS + suffix] = maskspot("predict", "-q", "-m", given.ours or model, *on, *more)
     for name, file in PEERS.items():
         if given.only and not any(word.lower() in name.lower() for word in given.only):
             continue
@@ -243,6 +246,7 @@ def main() -> None:
     lines_out = rows(results, labels, set(results) - other)
     figures: dict[str, Any] = {
         "model": str(given.model),
+        "ours": str(given.ours or given.model),
         "images": len(names),
         "rounds": given.rounds,
         "rates": {name: result.rates for name, result in results.items()},

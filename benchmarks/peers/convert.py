@@ -13,6 +13,7 @@ from common import need
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 tf, keras, tf2onnx = need("tensorflow"), need("keras"), need("tf2onnx")
+need("efficientnet.tfkeras")  # tells Keras what an EfficientNet's activation is
 
 
 def main() -> None:
