@@ -157,6 +157,20 @@ def test_a_model_that_was_replaced_is_not_scored_with(tmp_path: Path, pictures: 
         assert scored(ours, image) == scored(mine, image)
 
 
+def test_nothing_in_the_folder_that_we_are_in_is_run(
+    fast: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("multiprocessing", "random", "maskspot", "numpy"):
+        (tmp_path / f"{name}.py").write_text("open('ran', 'w')\nraise SystemExit")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
+    with Workers(fast, 1, 1, patience=0) as ours:
+        ours.predict_batch([])
+        until(lambda: ours.ready == 1)
+    assert not (tmp_path / "ran").exists()
+    assert "PYTHONSAFEPATH" not in os.environ
+
+
 SCRIPT = """
 import time
 from maskspot import Predictor

@@ -4,8 +4,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
@@ -113,12 +113,13 @@ class Workers:
     def _start(self) -> None:
         """Start the processes, and offer each when it is ready."""
         if hasattr(signal, "pthread_sigmask"):
-            resource_tracker.ensure_running()  # which would undo the next line
+            with _safe_path():
+                resource_tracker.ensure_running()  # which would undo the next line
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Ctrl-C; they inherit it
         context = get_context("spawn")  # a fork would inherit the locks of threads
         make, _ = self._predictor.__reduce__()
         starting: list[Pipe] = []
-        with suppress(OSError):  # no more processes, or files, for us
+        with _safe_path(), suppress(OSError):  # no more processes, or files, for us
             for share in self._shares:
                 ours, theirs = zip(*(context.Pipe() for _ in range(share)), strict=True)
                 process = context.Process(target=_work, args=(make, theirs), daemon=True)
@@ -136,6 +137,24 @@ class Workers:
                     self._free.put(each)
             except (OSError, EOFError):
                 each.close()
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Keep Python's children from importing what lies in the folder that we are in.
+
+    That may be a stranger's, who put a multiprocessing.py beside the photos.
+    """
+    name = "PYTHONSAFEPATH"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _work(make: Callable[[], Predictor], pipes: "Sequence[Pipe]") -> None:
