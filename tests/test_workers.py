@@ -223,6 +223,7 @@ def test_a_short_run_begins_none(
         begun.append(self)
 
     monkeypatch.setattr(Workers, "_begin", begin)
+    monkeypatch.setattr(devices, "usable_cpus", lambda: 16)
     assert cli("predict", pictures, "--threads", 16).code == 0
     assert begun == []
     monkeypatch.setattr(workers, "PATIENCE", 0)
@@ -255,8 +256,11 @@ def test_pictures_need_one_process(
     ("device", "threads", "expected"),
     [
         *(("cpu", 2, 1), ("cpu", 7, 1), ("cpu", 8, 2), ("cpu", 18, 5)),
-        *(("cuda", 16, 4), ("openvino", 64, 1), ("coreml", 16, 1)),
+        *(("cpu", 99, 12), ("cuda", 16, 4), ("openvino", 64, 1), ("coreml", 16, 1)),
     ],
 )
-def test_many_threads_are_spread_over_processes(device: str, threads: int, expected: int) -> None:
+def test_many_threads_are_spread_over_processes(
+    device: str, threads: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "usable_cpus", lambda: 48)
     assert devices.processes_for(device, threads) == expected

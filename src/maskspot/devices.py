@@ -40,7 +40,7 @@ _WARNING, _FATAL = 2, 4  # onnxruntime's severities
 
 _CROWDED = ("cpu", "cuda")
 _MANY, _TOGETHER = 8, 4
-"""Where there are so many threads for such a device, so many of them share a process."""
+"""Where so many threads are busy for such a device, so many of them share a process."""
 
 PROCESSORS = ("cpu", "openvino")
 """Where each image runs alone: faster there than batches."""
@@ -115,9 +115,8 @@ def processes_for(device: str, threads: int) -> int:
 
     About a millisecond of each image is Python's, in which all other threads of a process wait.
     """
-    if device not in _CROWDED or threads < _MANY:
-        return 1
-    return -(-threads // _TOGETHER)
+    busy = min(threads, usable_cpus())
+    return -(-busy // _TOGETHER) if device in _CROWDED and busy >= _MANY else 1
 
 
 def _settings(name: str) -> dict[str, str]:

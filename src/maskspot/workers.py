@@ -100,6 +100,7 @@ class Workers:
             there.send(fetched)
             scores: list[Score] = there.recv()
         except (OSError, EOFError):  # it has died
+            there.close()
             return self._predictor.predict_batch(fetched)
         self._free.put(there)
         return scores
@@ -112,14 +113,13 @@ class Workers:
 
     def _start(self) -> None:
         """Start the processes, and offer each when it is ready."""
-        if hasattr(signal, "pthread_sigmask"):
-            with _safe_path():
-                resource_tracker.ensure_running()  # which would undo the next line
-            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Ctrl-C; they inherit it
         context = get_context("spawn")  # a fork would inherit the locks of threads
         make, _ = self._predictor.__reduce__()
         starting: list[Pipe] = []
         with _safe_path(), suppress(OSError):  # no more processes, or files, for us
+            if hasattr(signal, "pthread_sigmask"):
+                resource_tracker.ensure_running()  # which would undo the next line
+                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # which they inherit
             for share in self._shares:
                 ours, theirs = zip(*(context.Pipe() for _ in range(share)), strict=True)
                 process = context.Process(target=_work, args=(make, theirs), daemon=True)
@@ -132,11 +132,11 @@ class Workers:
                     each.close()
                 starting += ours
         for each in starting:
-            try:
+            with suppress(OSError, EOFError):  # it has died
                 if each.recv() == self._predictor.id:
                     self._free.put(each)
-            except (OSError, EOFError):
-                each.close()
+                    continue
+            each.close()
 
 
 @contextmanager

@@ -89,7 +89,7 @@ def predict(
         typer.Option(
             min=1,
             help="Processes that share the threads.",
-            show_default="1; with 8 threads or more, one for each 4",
+            show_default="1; with 8 CPUs or more, one for each 4",
         ),
     ] = None,
     batch_size: BatchSize = None,
