@@ -171,6 +171,42 @@ def test_nothing_in_the_folder_that_we_are_in_is_run(
     assert "PYTHONSAFEPATH" not in os.environ
 
 
+AGAIN = """
+import sys
+from maskspot.cli import main
+print("begun", file=sys.stderr)
+main()
+"""
+
+
+def test_a_program_without_a_guard_runs_once_and_warns_as_one_process(
+    pictures: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(AGAIN)
+    Image.new("RGB", (11_000, 9_000)).save(pictures / "large.png")  # which Pillow warns of
+    said = {}
+    listing = f"{pictures / 'large.png'}\n" * 12
+    for count in ("1", "2"):
+        ran = subprocess.run(
+            [sys.executable, file, "predict", "--from", "-", "-q", "--processes", count],
+            input=listing, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        said[count] = ran.returncode, ran.stdout, ran.stderr
+    assert said["1"] == said["2"]
+    assert said["1"][2] == "begun\n"
+
+
+def test_a_process_on_another_device_is_not_scored_with(
+    fast: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fast, "device", "cuda")
+    with Workers(fast, 1, 1, patience=0) as ours:
+        ours.predict_batch([])
+        until(lambda: not ours.starting)
+        assert ours.ready == 0
+
+
 SCRIPT = """
 import time
 from maskspot import Predictor

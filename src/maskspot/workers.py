@@ -2,14 +2,17 @@
 
 import os
 import signal
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from multiprocessing import get_context, resource_tracker
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from maskspot.errors import ImageError
@@ -109,48 +112,63 @@ class Workers:
         with self._lock:
             if self._starter is None:
                 self._starter = threading.Thread(target=self._start, daemon=True)
-                self._starter.start()
+                with suppress(RuntimeError):  # no more threads for us
+                    self._starter.start()
 
     def _start(self) -> None:
         """Start the processes, and offer each when it is ready."""
-        context = get_context("spawn")  # a fork would inherit the locks of threads
-        make, _ = self._predictor.__reduce__()
-        starting: list[Pipe] = []
-        with _safe_path(), suppress(OSError):  # no more processes, or files, for us
-            if hasattr(signal, "pthread_sigmask"):
-                resource_tracker.ensure_running()  # which would undo the next line
-                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # which they inherit
-            for share in self._shares:
-                ours, theirs = zip(*(context.Pipe() for _ in range(share)), strict=True)
-                process = context.Process(target=_work, args=(make, theirs), daemon=True)
-                with self._lock:
-                    if self._closed:
-                        return
-                    process.start()
-                    self._running.append(process)
-                for each in theirs:
-                    each.close()
-                starting += ours
+        try:
+            with _apart():
+                starting = self._launch()
+        except (OSError, RuntimeError):  # no more files, processes or threads for us
+            with self._lock:
+                for process in self._running:
+                    process.kill()
+            return
         for each in starting:
             with suppress(OSError, EOFError):  # it has died
-                if each.recv() == self._predictor.id:
+                if each.recv() == (self._predictor.id, self._predictor.device):
                     self._free.put(each)
                     continue
             each.close()
 
+    def _launch(self) -> "list[Pipe]":
+        os.stat(os.path.join(os.getcwd(), os.curdir))  # where they begin
+        if hasattr(signal, "pthread_sigmask"):
+            resource_tracker.ensure_running()  # which would undo the next line
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # which they inherit
+        context = get_context("spawn")  # a fork would inherit the locks of threads
+        make, _ = self._predictor.__reduce__()
+        found: list[Pipe] = []
+        for share in self._shares:
+            ours, theirs = zip(*(context.Pipe() for _ in range(share)), strict=True)
+            process = context.Process(target=_work, args=(make, theirs), daemon=True)
+            with self._lock:
+                if self._closed:
+                    return []
+                process.start()
+                self._running.append(process)
+            for each in theirs:
+                each.close()
+            found += ours
+        return found
+
 
 @contextmanager
-def _safe_path() -> Iterator[None]:
-    """Keep Python's children from importing what lies in the folder that we are in.
+def _apart() -> Iterator[None]:
+    """Keep Python's children from importing what is not theirs.
 
-    That may be a stranger's, who put a multiprocessing.py beside the photos.
+    That is what lies in the folder that we are in, which may be a stranger's, with a
+    multiprocessing.py beside the photos; and the program that was started, which would run again.
     """
     name = "PYTHONSAFEPATH"
-    before = os.environ.get(name)
+    before, program = os.environ.get(name), sys.modules["__main__"]
     os.environ[name] = "1"
+    sys.modules["__main__"] = ModuleType("__main__")
     try:
         yield
     finally:
+        sys.modules["__main__"] = program
         if before is None:
             del os.environ[name]
         else:
@@ -160,22 +178,32 @@ def _safe_path() -> Iterator[None]:
 def _work(make: Callable[[], Predictor], pipes: "Sequence[Pipe]") -> None:
     """Score what comes through the pipes, a thread for each, until they are closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.filterwarnings("ignore", module="PIL")  # as the command line does
     keep_memory(len(pipes))
     try:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
         predictor = make()
     except Exception:  # no file any more, or no memory: who wants scores makes them itself
         return
-    threads = [threading.Thread(target=_answer, args=(predictor, each)) for each in pipes]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    for each in pipes:
+        try:
+            threading.Thread(target=_answer, args=(predictor, each)).start()
+        except RuntimeError:  # no more threads for us
+            each.close()
+
+
+def _end_with_parent() -> None:
+    """End, even where a thread waits for a pipe that nobody writes to."""
+    parent = parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
 
 
 def _answer(predictor: Predictor, pipe: "Pipe") -> None:
     with pipe:
         try:
-            pipe.send(predictor.id)
+            pipe.send((predictor.id, predictor.device))
             while True:
                 pipe.send(predictor.predict_batch(pipe.recv()))
         except Exception:  # closed; or the model fails, which it shall do where it is told

@@ -202,7 +202,7 @@ def _check_options(
         raise UsageError("--sort, --top: a submission has the rows and the order of its --sample")
     if report:
         check_report(report)
-    for option, given in (("--cache", cache), ("--processes", processes)):
+    for option, given in (("--cache", cache), ("--processes", (processes or 1) > 1)):
         if given and (heatmaps or report):
             raise UsageError(f"{option}: has no pictures for --heatmaps or --report; leave it out")
 
