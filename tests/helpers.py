@@ -1,6 +1,7 @@
 """What several test modules use."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,14 @@ class Silent:
     def step(self, epoch: int, step: int, steps: int, loss: float, speed: float) -> None:
         if epoch == self.stop_in and step == 2:
             raise KeyboardInterrupt
+
+
+def wait_for(true: Callable[[], object], seconds: float = 5) -> None:
+    """Wait until it is so; fail if it never is."""
+    ends = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < ends, "it never came"
+        time.sleep(0.02)
 
 
 def body(model: Any) -> Any:

@@ -30,9 +30,9 @@ MAY_IMPORT = {
     "models": {"errors"},
     "predictor": {"errors", "images", "modelfile", "models", "results", "threads", "devices"},
     "scoring": {
-        *("cache", "errors", "images", "inputs", "predictor", "results", "threads", "workers"),
+        *("cache", "errors", "images", "inputs", "predictor", "results", "threads", "processes"),
     },
-    "workers": {"errors", "images", "predictor", "results"},
+    "processes": {"errors", "images", "predictor", "results"},
     "overlays": {"files", "results"},
     "about": {"models", "predictor"},
     "reporting": {

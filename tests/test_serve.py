@@ -37,6 +37,7 @@ from maskspot.serving.app import Service  # noqa: E402
 from maskspot.serving.guard import Guard  # noqa: E402
 from maskspot.serving.limits import Limits, Refusal  # noqa: E402
 from maskspot.serving.work import Workers  # noqa: E402
+from tests.helpers import wait_for  # noqa: E402
 from tests.serving import Held, running, talk  # noqa: E402
 
 Cli = Callable[..., Any]
@@ -246,13 +247,6 @@ def test_the_images_of_a_client_that_went_away_are_not_scored(
         held.gate.set()
         wait_for(lambda: metrics(url)["maskspot_images_waiting"] == 0)
         assert held.batches == [["c.jpg"]]
-
-
-def wait_for(true: Callable[[], bool], seconds: float = 5) -> None:
-    ends = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < ends
-        time.sleep(0.02)
 
 
 def text(url: str) -> str:

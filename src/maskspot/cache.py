@@ -11,9 +11,8 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from typing import NoReturn
 
-from maskspot.errors import DataError, ImageError
+from maskspot.errors import DataError, ImageError, fail
 from maskspot.inputs import Item
 from maskspot.results import Score
 
@@ -146,7 +145,7 @@ def _read(item: Item) -> tuple[bytes | None, Item]:
         image = item.load()
         content = _content(image)
     except (OSError, ImageError) as error:
-        return None, replace(item, load=partial(_fail, error))
+        return None, replace(item, load=partial(fail, error))
     if content is None:
         return None, replace(item, load=lambda: image)
     return sha256(content).digest(), replace(item, load=lambda: content)
@@ -159,7 +158,3 @@ def _content(image: object) -> bytes | None:
             return None
         return Path(image).read_bytes()
     return bytes(image) if isinstance(image, bytes | bytearray) else None
-
-
-def _fail(error: Exception) -> NoReturn:
-    raise error

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import IO, TYPE_CHECKING
 
-from maskspot.errors import DataError, ImageError, Status
+from maskspot.errors import DataError, ImageError, fail
 from maskspot.folders import is_hidden, is_image, path_key
 
 if TYPE_CHECKING:
@@ -128,9 +128,10 @@ def _tar_members(path: str) -> Iterator[Member]:
             if not shown:
                 continue
             if not whole:
-                yield shown, partial(_fail, "a sparse file; unpack its archive first")
+                yield shown, partial(fail, ImageError("a sparse file; unpack its archive first"))
             elif size > LIMIT:
-                yield shown, partial(_fail, f"{size:,} bytes are too many to read", "too large")
+                large = ImageError(f"{size:,} bytes are too many to read", "too large")
+                yield shown, partial(fail, large)
             elif stream is file:
                 if file.tell() + size > total:
                     raise EOFError
@@ -228,10 +229,6 @@ def _read_at(path: str, start: int, size: int) -> bytes:
             return _exactly(file, size)
     except EOFError:
         raise ImageError("its archive has changed while it was read") from None
-
-
-def _fail(text: str, status: Status = "unreadable") -> bytes:
-    raise ImageError(text, status)
 
 
 def _shown(name: str) -> str:

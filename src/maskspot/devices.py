@@ -38,9 +38,11 @@ _NVIDIA = ("cuda", "tensorrt")
 
 _WARNING, _FATAL = 2, 4  # onnxruntime's severities
 
-_CROWDED = ("cpu", "cuda")
+_SPREAD = ("cpu", "cuda")
+"""Where threads are spread over processes: what was measured."""
+
 _MANY, _TOGETHER = 8, 4
-"""Where so many threads are busy for such a device, so many of them share a process."""
+"""From so many busy threads on, so many share a process."""
 
 PROCESSORS = ("cpu", "openvino")
 """Where each image runs alone: faster there than batches."""
@@ -116,7 +118,7 @@ def processes_for(device: str, threads: int) -> int:
     About a millisecond of each image is Python's, in which all other threads of a process wait.
     """
     busy = min(threads, usable_cpus())
-    return -(-busy // _TOGETHER) if device in _CROWDED and busy >= _MANY else 1
+    return -(-busy // _TOGETHER) if device in _SPREAD and busy >= _MANY else 1
 
 
 def _settings(name: str) -> dict[str, str]:

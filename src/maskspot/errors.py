@@ -4,7 +4,7 @@ Exit codes: 0 all went well, 1 some images could not be scored, 2 wrong usage,
 3 bad data or model, 4 service or network, 130 interrupted.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NoReturn
 
 Status = Literal["missing", "unreadable", "too large"]
 """What an image that could not be scored becomes in its `Score`; `unreadable` is anything that is
@@ -66,3 +66,8 @@ class ServiceError(MaskspotError):
     """A service that cannot be reached, refuses, or answers nonsense."""
 
     exit_code = 4
+
+
+def fail(error: Exception) -> NoReturn:
+    """Raise an error: with `partial`, what gives an image that is known to be none."""
+    raise error

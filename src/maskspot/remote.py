@@ -8,7 +8,14 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from maskspot.containers import LIMIT, Member
-from maskspot.errors import DataError, DownloadError, ImageError, MissingExtraError, UsageError
+from maskspot.errors import (
+    DataError,
+    DownloadError,
+    ImageError,
+    MissingExtraError,
+    UsageError,
+    fail,
+)
 from maskspot.folders import has_pattern, is_hidden, is_image, own_ending, path_key
 
 _URL = re.compile(r"(?:[a-z0-9+.-]+::)*[a-z][a-z0-9+.-]+://", re.IGNORECASE)
@@ -56,7 +63,7 @@ def find(url: str, alone: bool) -> Iterator[Member]:
     except Exception as error:
         why = _why(error, url)
         if not _is_listing(url):
-            yield shown, partial(_fail, why)
+            yield shown, partial(fail, ImageError(why))
             return
         raise DownloadError(f"{shown}: cannot be listed ({why})") from None
     if found is None:
@@ -167,10 +174,6 @@ def _join(blocks: Iterator[bytes]) -> bytes:
         if len(data) > LIMIT:
             break
     return bytes(data)
-
-
-def _fail(why: str) -> bytes:
-    raise ImageError(why)
 
 
 def _why(error: Exception, url: str) -> str:

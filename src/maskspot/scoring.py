@@ -12,7 +12,7 @@ from maskspot.threads import ordered
 
 if TYPE_CHECKING:
     from maskspot.cache import Cache
-    from maskspot.workers import Workers
+    from maskspot.processes import Processes
 
 
 def score(
@@ -20,7 +20,7 @@ def score(
     items: Iterable[Item],
     *,
     threads: int | None = None,
-    workers: "Workers | None" = None,
+    processes: "Processes | None" = None,
     cache: "Cache | None" = None,
     finished: Iterable[Score] = (),
     heatmap: bool = False,
@@ -36,7 +36,7 @@ def score(
         predictor: the model.
         items: what to score, drawn only as it is needed: memory does not grow with their number.
         threads: how many; None takes the predictor's own number.
-        workers: processes that score for this one; they neither watch nor show where masks are.
+        processes: which score for this one, where nothing is watched or shown.
         cache: scores by content; what is in it is not scored again.
         finished: what a stopped run left, of the first items and in their order; those that went
             well are taken over, and only the others scored again.
@@ -52,8 +52,8 @@ def score(
 
     def score_items(batch: list[Item]) -> list[Score]:
         images = [(item.name, item.load) for item in batch]
-        if workers:
-            return workers.predict_batch(images)
+        if processes and not heatmap and not watch:
+            return processes.predict_batch(images)
         return predictor.predict_batch(images, heatmap, watch)
 
     scored = cache.remember(score_items) if cache else score_items

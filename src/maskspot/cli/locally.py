@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from maskspot.cache import Cache
     from maskspot.inputs import Item
     from maskspot.journal import Journal
+    from maskspot.processes import Processes
     from maskspot.results import Score
-    from maskspot.workers import Workers
 
 
 def predict_locally(
@@ -68,7 +68,6 @@ def predict_locally(
     made_by = {"model": predictor.id, "device": predictor.device, "draft": predictor.draft}
     made_by["max_pixels"] = predictor.max_pixels
     # Where there is no file to go on with, and nothing to wait for, rows go out as they come.
-    pictures = bool(heatmaps or report)
     whole = bool(output or form.sample or sort or form.on_error.kind == "fail")
     with ExitStack() as stack:
         journal = stack.enter_context(_journal(output, made_by, resume)) if whole else None
@@ -77,7 +76,7 @@ def predict_locally(
             predictor,
             items,
             threads=threads,
-            workers=None if pictures else _workers(predictor, processes, threads, stack),
+            processes=_processes(predictor, processes, threads, stack),
             cache=stack.enter_context(_cache(cache, made_by)) if cache else None,
             finished=journal.finished() if journal else (),
             heatmap=bool(heatmaps or (report and predictor.has_heatmap)),
@@ -114,18 +113,18 @@ def _journal(
     return Journal.open(output, made_by, resume) if output else Journal.temporary()
 
 
-def _workers(
-    predictor: Predictor, processes: int | None, threads: int | None, stack: ExitStack
-) -> "Workers | None":
+def _processes(
+    predictor: Predictor, asked: int | None, threads: int | None, stack: ExitStack
+) -> "Processes | None":
     """Return processes to score in, where one alone is not enough."""
     threads = threads or predictor.threads
-    count = min(processes or processes_for(predictor.device, threads), threads)
+    count = min(asked or processes_for(predictor.device, threads), threads)
     if count == 1:
         return None
-    from maskspot import workers
+    from maskspot import processes
 
-    patience = 0 if processes else workers.PATIENCE
-    return stack.enter_context(workers.Workers(predictor, count, threads, patience))
+    patience = 0 if asked else processes.PATIENCE
+    return stack.enter_context(processes.Processes(predictor, count, threads, patience))
 
 
 @contextmanager

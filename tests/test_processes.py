@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from io import BytesIO
@@ -16,20 +15,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskspot import Predictor, devices, workers
+from maskspot import Predictor, devices, processes
 from maskspot.errors import ImageError
 from maskspot.inputs import Item
+from maskspot.processes import Processes
 from maskspot.scoring import score
-from maskspot.workers import Workers
+from tests.helpers import wait_for
 
 Named = list[tuple[str, Any]]
 
 
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
+until = partial(wait_for, seconds=30)  # a busy machine starts processes slowly
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +34,9 @@ def fast() -> Predictor:
 
 
 @pytest.fixture(scope="module")
-def three(fast: Predictor) -> Iterator[Workers]:
+def three(fast: Predictor) -> Iterator[Processes]:
     """Two processes with three threads, all there."""
-    with Workers(fast, 2, 3, patience=0) as ours:
+    with Processes(fast, 2, 3, patience=0) as ours:
         ours.predict_batch([])
         until(lambda: ours.ready == 3)
         yield ours
@@ -80,7 +76,7 @@ def kinds(pictures: Path) -> Named:
 
 
 def test_scores_are_those_of_one_process(
-    three: Workers, pictures: Path, request: pytest.FixtureRequest
+    three: Processes, pictures: Path, request: pytest.FixtureRequest
 ) -> None:
     expected = scored(Predictor("fast"), kinds(pictures))
     request.getfixturevalue("elsewhere")
@@ -89,7 +85,7 @@ def test_scores_are_those_of_one_process(
 
 
 def test_what_cannot_be_fetched_is_said_as_one_process_says_it(
-    three: Workers, pictures: Path
+    three: Processes, pictures: Path
 ) -> None:
     def gone() -> NoReturn:
         raise ImageError("gone from the archive", "missing")
@@ -100,30 +96,41 @@ def test_what_cannot_be_fetched_is_said_as_one_process_says_it(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such files")
-def test_a_file_that_this_process_has_open_is_read_here(three: Workers, pictures: Path) -> None:
+def test_a_file_that_this_process_has_open_is_read_here(three: Processes, pictures: Path) -> None:
     with (pictures / "a.jpg").open("rb") as file:
         ((_, probability, *_),) = scored(three, [("fd", Path(f"/dev/fd/{file.fileno()}"))])
     assert probability is not None
 
 
-def test_where_no_process_can_be_started_scoring_goes_on(
-    fast: Predictor, pictures: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("start", "error"),
+    [
+        ("multiprocessing.context.SpawnProcess.start", BlockingIOError(11, "try again")),
+        ("threading.Thread.start", RuntimeError("can't start new thread")),
+    ],
+)
+def test_where_nothing_can_be_started_scoring_goes_on(
+    start: str, error: Exception, fast: Predictor, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(*_: object) -> NoReturn:
-        raise BlockingIOError(11, "Resource temporarily unavailable")
+    refused: list[object] = []
 
-    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", refused)
-    with Workers(fast, 2, 2, patience=0) as ours:
+    def refuse(self: object) -> NoReturn:
+        refused.append(self)
+        raise error
+
+    monkeypatch.setattr(start, refuse)
+    with Processes(fast, 2, 2, patience=0) as ours:
         assert scored(ours, kinds(pictures)) == scored(fast, kinds(pictures))
         until(lambda: not ours.starting)
         assert ours.ready == 0
+        assert len(refused) == 1
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_many_images_keep_their_order(three: Workers, fast: Predictor, pictures: Path) -> None:
+def test_many_images_keep_their_order(three: Processes, fast: Predictor, pictures: Path) -> None:
     paths = sorted(pictures.iterdir())
     items = [Item(f"{n}", partial(Path, paths[n % len(paths)])) for n in range(60)]
-    found = list(score(fast, items, threads=3, workers=three))
+    found = list(score(fast, items, threads=3, processes=three))
     assert [each.source for each in found] == [item.name for item in items]
     assert all(each.error is None for each in found)
     for at, each in enumerate(found):
@@ -132,7 +139,7 @@ def test_many_images_keep_their_order(three: Workers, fast: Predictor, pictures:
 
 def test_a_process_that_dies_costs_no_image(fast: Predictor, pictures: Path) -> None:
     images = kinds(pictures)
-    with Workers(fast, 1, 2, patience=0) as ours:
+    with Processes(fast, 1, 2, patience=0) as ours:
         ours.predict_batch([])
         until(lambda: ours.ready == 2)
         for process in multiprocessing.active_children():
@@ -145,15 +152,15 @@ def test_a_process_that_dies_costs_no_image(fast: Predictor, pictures: Path) -> 
 
 def test_a_model_that_was_replaced_is_not_scored_with(tmp_path: Path, pictures: Path) -> None:
     file = tmp_path / "model.onnx"
-    models = Path(workers.__file__).parent / "models"
+    models = Path(processes.__file__).parent / "models"
     file.write_bytes((models / "fast.onnx").read_bytes())
     mine = Predictor(file)
     file.write_bytes((models / "default.onnx").read_bytes())
     image = [("a", pictures / "a.jpg")]
-    with Workers(mine, 1, 1, patience=0) as ours:
+    with Processes(mine, 1, 1, patience=0) as ours:
         ours.predict_batch(image)
         until(lambda: not ours.starting)
-        assert ours.ready == 0
+        assert (len(ours.pids), ours.ready) == (1, 0)
         assert scored(ours, image) == scored(mine, image)
 
 
@@ -164,7 +171,7 @@ def test_nothing_in_the_folder_that_we_are_in_is_run(
         (tmp_path / f"{name}.py").write_text("open('ran', 'w')\nraise SystemExit")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
-    with Workers(fast, 1, 1, patience=0) as ours:
+    with Processes(fast, 1, 1, patience=0) as ours:
         ours.predict_batch([])
         until(lambda: ours.ready == 1)
     assert not (tmp_path / "ran").exists()
@@ -201,24 +208,33 @@ def test_a_process_on_another_device_is_not_scored_with(
     fast: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fast, "device", "cuda")
-    with Workers(fast, 1, 1, patience=0) as ours:
+    with Processes(fast, 1, 1, patience=0) as ours:
         ours.predict_batch([])
         until(lambda: not ours.starting)
-        assert ours.ready == 0
+        assert (len(ours.pids), ours.ready) == (1, 0)
 
 
 SCRIPT = """
+import sys
+import threading
 import time
 from maskspot import Predictor
-from maskspot.workers import Workers
+from maskspot.processes import Processes
 if __name__ == "__main__":
-    with Workers(Predictor("fast"), 2, 2, patience=0) as ours:
+    with Processes(Predictor("fast"), 2, 2, patience=0) as ours:
         ours.predict_batch([])
         while ours.ready < 2:
+            time.sleep(0.01)
+        reading = threading.Thread(
+            target=ours.predict_batch, args=([("pipe", sys.argv[1])],), daemon=True
+        )
+        reading.start()
+        while ours.ready == 2:
             time.sleep(0.01)
         print(*ours.pids, flush=True)
         time.sleep(60)
 """
+"""A thread of a process waits for a pipe that nobody writes to, the other for images."""
 
 
 def is_there(pid: int) -> bool:
@@ -234,7 +250,8 @@ def is_there(pid: int) -> bool:
 def test_they_end_with_the_process_that_began_them(tmp_path: Path, how: signal.Signals) -> None:
     file = tmp_path / "script.py"
     file.write_text(SCRIPT)
-    command = [sys.executable, str(file)]
+    os.mkfifo(tmp_path / "pipe")
+    command = [sys.executable, str(file), str(tmp_path / "pipe")]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, start_new_session=True) as running:
         assert running.stdout
@@ -245,24 +262,28 @@ def test_they_end_with_the_process_that_began_them(tmp_path: Path, how: signal.S
             os.killpg(running.pid, how)  # as a terminal does
         else:
             running.kill()
+        try:
+            until(lambda: not any(map(is_there, pids)), seconds=10)
+        finally:
+            for pid in filter(is_there, pids):
+                os.kill(pid, signal.SIGKILL)
         said = running.stderr.read().decode()
     assert said.count("Traceback") == (how == signal.SIGINT), said  # the script's own
-    until(lambda: not any(map(is_there, pids)))
 
 
 def test_a_short_run_begins_none(
     cli: Callable[..., Any], pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun: list[Workers] = []
+    begun: list[Processes] = []
 
-    def begin(self: Workers) -> None:
+    def begin(self: Processes) -> None:
         begun.append(self)
 
-    monkeypatch.setattr(Workers, "_begin", begin)
+    monkeypatch.setattr(Processes, "_begin", begin)
     monkeypatch.setattr(devices, "usable_cpus", lambda: 16)
     assert cli("predict", pictures, "--threads", 16).code == 0
     assert begun == []
-    monkeypatch.setattr(workers, "PATIENCE", 0)
+    monkeypatch.setattr(processes, "PATIENCE", 0)
     assert cli("predict", pictures, "--threads", 16).code == 0
     assert begun != []
 

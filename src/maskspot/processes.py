@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from maskspot.errors import ImageError
+from maskspot.errors import ImageError, fail
 from maskspot.images import keep_memory
 from maskspot.predictor import Predictor
 from maskspot.results import Score
@@ -31,7 +31,7 @@ PATIENCE = 3.0
 """Seconds of scoring before processes are started that nobody asked for: a start takes half one."""
 
 
-class Workers:
+class Processes:
     """Processes with a predictor each, which score what threads of this process hand them.
 
     They begin when they are needed; until then, and for those that do not start or die, scoring
@@ -58,7 +58,7 @@ class Workers:
         self._closed = False
         self._since = time.monotonic()
 
-    def __enter__(self) -> "Workers":
+    def __enter__(self) -> "Processes":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -133,7 +133,8 @@ class Workers:
             each.close()
 
     def _launch(self) -> "list[Pipe]":
-        os.stat(os.path.join(os.getcwd(), os.curdir))  # where they begin
+        """Start them; raises OSError or RuntimeError where there are not so many for us."""
+        os.stat(os.path.join(os.getcwd(), os.curdir))  # they enter it, or fail with a traceback
         if hasattr(signal, "pthread_sigmask"):
             resource_tracker.ensure_running()  # which would undo the next line
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # which they inherit
@@ -216,7 +217,7 @@ def _fetch(image: "ImageSource | Callable[[], ImageSource]") -> "ImageSource | p
         found = image() if callable(image) else image
         return found.read() if hasattr(found, "read") else found
     except (ImageError, OSError) as error:
-        return partial(_fail, error)
+        return partial(fail, error)
 
 
 def _is_ours(image: object) -> bool:
@@ -224,7 +225,3 @@ def _is_ours(image: object) -> bool:
     if isinstance(image, str | os.PathLike):
         return os.fspath(image).startswith(("/dev/", "/proc/"))
     return isinstance(image, partial)
-
-
-def _fail(error: Exception) -> NoReturn:
-    raise error
