@@ -191,12 +191,14 @@ def test_a_program_without_a_guard_runs_once_and_warns_as_one_process(
 ) -> None:
     file = tmp_path / "program.py"
     file.write_text(AGAIN)
-    Image.new("RGB", (11_000, 9_000)).save(pictures / "large.png")  # which Pillow warns of
+    Image.new("RGB", (9_500, 9_500)).save(pictures / "large.png")  # which Pillow warns of
     said = {}
-    listing = f"{pictures / 'large.png'}\n" * 12
+    command = [sys.executable, file, "predict", "-q", "-m", "fast", "--from", "-"]
+    # Small ones until the processes are there.
+    listing = f"{pictures / 'a.jpg'}\n" * 400 + f"{pictures / 'large.png'}\n" * 2
     for count in ("1", "2"):
         ran = subprocess.run(
-            [sys.executable, file, "predict", "--from", "-", "-q", "--processes", count],
+            [*command, "--processes", count],
             input=listing, capture_output=True, text=True, check=False,
         )  # fmt: skip
         said[count] = ran.returncode, ran.stdout, ran.stderr
