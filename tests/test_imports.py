@@ -19,7 +19,8 @@ MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "extras": {"errors"},
-    "images": {"errors"},
+    "colours": set(),
+    "images": {"colours", "errors"},
     "folders": {"errors"},
     "lists": {"errors", "folders"},
     "containers": {"errors", "folders"},
@@ -52,8 +53,8 @@ MAY_IMPORT = {
     },
     "evaluation": {"datasets", "errors", "evaluation", "inputs"},
     "training": {
-        *("_version", "datasets", "errors", "evaluation", "exporting", "files", "images"),
-        *("modelfile", "models", "predictor", "training"),
+        *("_version", "checking", "datasets", "errors", "evaluation", "exporting", "files"),
+        *("images", "modelfile", "models", "predictor", "training"),
     },
     "exporting": {
         *("datasets", "errors", "evaluation", "exporting", "files", "images", "modelfile"),
@@ -185,7 +186,8 @@ main()
     done = python(script)
     opened = [line for line in done.stdout.splitlines() if line.startswith("OPENED")]
     model = "fast" if "fast" in "".join(words) else "default"
-    assert opened == [f"OPENED {model} {words == ['--draft']} {2 if '2' in words else None}"]
+    draft = True if words == ["--draft"] else None
+    assert opened == [f"OPENED {model} {draft} {2 if '2' in words else None}"]
 
 
 def test_a_command_line_that_asks_for_help_or_a_cluster_opens_no_model() -> None:

@@ -48,8 +48,8 @@ _SIDEWAYS = [turn for orientation, turn in _UPRIGHT.items() if orientation > 4] 
 
 _CALLERS = Lock()
 
-_DRAFT = 2
-"""Times the network's input that a JPEG decoded as a draft has left at least, each way."""
+REDUCE = 2
+"""Times the network's input that a JPEG decoded at a part of its size keeps at least, each way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +78,16 @@ class Preprocessing:
         fit: `squash` scales width and height apart to fill the square; `pad` keeps the
             proportions and centres the image on grey (128).
         filter: Pillow's resampling filter. All but `nearest` are antialiased.
+        reduce: a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where its sides keep so many
+            times `size`; 0 decodes it in full.
+        srgb: an image with an ICC profile of other colours is brought to sRGB.
     """
 
     size: int = 256
     fit: str = "squash"
     filter: str = "bilinear"
+    reduce: int = 0
+    srgb: bool = False
 
     def __post_init__(self) -> None:
         if type(self.size) is not int or not 16 <= self.size <= 4096:  # noqa: PLR2004
@@ -91,6 +96,10 @@ class Preprocessing:
             raise UsageError(f"fit: {self.fit!r} is not one of {', '.join(FITS)}")
         if self.filter not in FILTERS:
             raise UsageError(f"filter: {self.filter!r} is not one of {', '.join(FILTERS)}")
+        if type(self.reduce) is not int or not 0 <= self.reduce <= 16:  # noqa: PLR2004
+            raise UsageError(f"reduce: {self.reduce!r} is not a whole number from 0 to 16")
+        if type(self.srgb) is not bool:
+            raise UsageError(f"srgb: {self.srgb!r} is not true or false")
 
     def apply(self, image: Image.Image) -> NDArray[np.uint8]:
         """Return an RGB image as uint8 of shape (size, size, 3)."""
@@ -102,14 +111,20 @@ class Preprocessing:
         return np.asarray(image)
 
     def open(
-        self, source: ImageSource, max_pixels: int = MAX_PIXELS, draft: bool = False
+        self, source: ImageSource, max_pixels: int = MAX_PIXELS, draft: bool | None = None
     ) -> Opened:
-        """Read an image, with `draft` in no more detail than twice that of the network's input.
+        """Read an image.
+
+        Args:
+            source: the image.
+            max_pixels: it is refused if it has more.
+            draft: decode JPEGs at a part of their size, or in full; None does as `reduce` says.
 
         Raises:
             ImageError: it cannot be read.
         """
-        return open_image(source, max_pixels, _DRAFT * self.size if draft else 0)
+        times = self.reduce if draft is None else draft * (self.reduce or REDUCE)
+        return open_image(source, max_pixels, times * self.size, self.srgb)
 
     def read(self, source: ImageSource, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
         """Read `source` and return uint8 (size, size, 3); raises `ImageError`."""
@@ -139,7 +154,8 @@ class Preprocessing:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preprocessing":
         """Return what `to_dict` was made from; raises `UsageError` or `KeyError`."""
-        return cls(values["size"], values["fit"], values["filter"])
+        later = {"reduce": values.get("reduce", 0), "srgb": values.get("srgb", False)}
+        return cls(values["size"], values["fit"], values["filter"], **later)
 
 
 def read_image(source: ImageSource, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -156,7 +172,9 @@ def open_rgb(source: ImageSource, max_pixels: int = MAX_PIXELS) -> Image.Image:
     return open_image(source, max_pixels).rgb
 
 
-def open_image(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0) -> Opened:
+def open_image(
+    source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0, srgb: bool = False
+) -> Opened:
     """Read an image, and say what it was.
 
     Args:
@@ -164,6 +182,7 @@ def open_image(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0
         max_pixels: it is refused if it has more.
         least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, by its decoder, if width and
             height keep this many pixels; 0 for never.
+        srgb: bring the colours of an embedded ICC profile to sRGB.
 
     Raises:
         ImageError: it is missing, empty, truncated, no image, or larger than `max_pixels`.
@@ -181,11 +200,11 @@ def open_image(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0
     try:
         if isinstance(source, Image.Image):
             with _CALLERS:  # it may be in several threads' hands, and is not read yet
-                return _to_rgb(source, max_pixels, 0)  # no draft: it would shrink the caller's
+                return _to_rgb(source, max_pixels, 0, srgb)  # in full: a draft would shrink it
         if isinstance(source, str | os.PathLike):
             with Path(source).open("rb") as file:
-                return _decode(file, max_pixels, least)
-        return _decode(source, max_pixels, least)
+                return _decode(file, max_pixels, least, srgb)
+        return _decode(source, max_pixels, least, srgb)
     except ImageError:
         raise
     except MemoryError:
@@ -215,7 +234,7 @@ def keep_memory(threads: int) -> None:
         allocator.set_blocks_max(threads + 1)
 
 
-def _decode(file: BinaryIO, max_pixels: int, least: int) -> Opened:
+def _decode(file: BinaryIO, max_pixels: int, least: int, srgb: bool) -> Opened:
     if not file.seekable():
         file = BytesIO(file.read())
     image: Image.Image
@@ -226,7 +245,7 @@ def _decode(file: BinaryIO, max_pixels: int, least: int) -> Opened:
     except Image.DecompressionBombError:
         raise ImageError(f"more than the limit of {max_pixels:,} pixels", "too large") from None
     with image:
-        return _to_rgb(image, max_pixels, least)
+        return _to_rgb(image, max_pixels, least, srgb)
 
 
 def _open_heif(file: BinaryIO) -> Image.Image:
@@ -245,7 +264,7 @@ def _open_heif(file: BinaryIO) -> Image.Image:
     return Image.open(file, formats=("HEIF",))
 
 
-def _to_rgb(image: Image.Image, max_pixels: int, least: int) -> Opened:
+def _to_rgb(image: Image.Image, max_pixels: int, least: int, srgb: bool) -> Opened:
     (width, height), format = image.size, image.format
     if width * height > max_pixels:
         raise ImageError(
@@ -255,21 +274,36 @@ def _to_rgb(image: Image.Image, max_pixels: int, least: int) -> Opened:
         image.draft(None, (least, least))
     image.load()
     turn = _UPRIGHT.get(_orientation(image))
-    if image.mode == "La":
-        image = image.convert("LA")
-    if image.mode.startswith("I") or image.mode == "F":
-        rgb = _deep_grey_to_8_bit(image).convert("RGB")
-    elif image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        rgb = Image.new("RGB", rgba.size, "white")
-        rgb.paste(rgba, mask=rgba.getchannel("A"))
-    else:
-        rgb = image if image.mode == "RGB" else image.convert("RGB")
+    rgb = _flatten(image, image.info.get("icc_profile") if srgb else None)
     if turn is not None:
         rgb = rgb.transpose(turn)
     if turn in _SIDEWAYS:
         width, height = height, width
     return Opened(rgb, width, height, format)
+
+
+def _flatten(image: Image.Image, profile: object) -> Image.Image:
+    """Return decoded pixels in mode RGB, without transparency, their colours sRGB's."""
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _deep_grey_to_8_bit(image)
+    elif image.mode == "La":
+        image = image.convert("LA")
+    if image.has_transparency_data:
+        alpha = image.convert("RGBA")
+        seen = _opaque(alpha.convert("L" if image.mode in ("L", "LA") else "RGB"), profile)
+        rgb = Image.new("RGB", image.size, "white")
+        rgb.paste(seen, mask=alpha.getchannel("A"))
+        return rgb
+    return _opaque(image, profile)
+
+
+def _opaque(image: Image.Image, profile: object) -> Image.Image:
+    if profile:
+        from maskspot.colours import to_srgb
+
+        plain = image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
+        image = to_srgb(plain, profile)
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _orientation(image: Image.Image) -> int:

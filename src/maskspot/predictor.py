@@ -56,7 +56,7 @@ class Predictor:
         device: str = "cpu",
         batch_size: int | None = None,
         max_pixels: int = MAX_PIXELS,
-        draft: bool = False,
+        draft: bool | None = None,
     ) -> None:
         """Load a model.
 
@@ -66,8 +66,8 @@ class Predictor:
             batch_size: images that a thread takes at a time; None takes one on the CPU, where the
                 network is run on each alone, and 32 elsewhere.
             max_pixels: images of more pixels than this are refused.
-            draft: let the decoder of a JPEG leave out detail that is far too fine for the
-                network: quicker for large photos, the pixels a little different.
+            draft: decode large JPEGs at a part of their size, which is quicker, or in full; None
+                does what the model file says that it was made with.
 
         Raises:
             ModelFileError: it is missing, damaged, or not one this version understands.

@@ -36,11 +36,21 @@ def leaks(photos: Sequence[Photo]) -> dict[str, float]:
         return {}
     if len(np.unique(targets)) < 2:  # noqa: PLR2004
         return {}
-    columns = {name: _bins(values) for name, values in log_facts(usable).items()}
-    formats = np.array([photo.format for photo in usable])
-    columns["format"] = (formats[:, None] == np.unique(formats)).astype(np.float64)
+    columns = _columns(usable)
     columns["all"] = np.column_stack(list(columns.values()))
     return {name: out_of_fold_auc(x, targets, folds) for name, x in columns.items()}
+
+
+def file_features(photos: Sequence[Photo]) -> NDArray[np.float64]:
+    """Return what files of readable images say without their pixels, float64 (N, D)."""
+    return np.column_stack(list(_columns(photos).values()))
+
+
+def _columns(photos: Sequence[Photo]) -> dict[str, NDArray[np.float64]]:
+    columns = {name: _bins(values) for name, values in log_facts(photos).items()}
+    formats = np.array([photo.format for photo in photos])
+    columns["format"] = (formats[:, None] == np.unique(formats)).astype(np.float64)
+    return columns
 
 
 def out_of_fold_auc(

@@ -59,7 +59,8 @@ class Photo:
 
 
 def read_photos(
-    named: Sequence[tuple[str, Path, int | None]], done: Callable[[int, int], None]
+    named: Sequence[tuple[str, Path, int | None]],
+    done: Callable[[int, int], None] = lambda count, total: None,
 ) -> tuple[list[Photo], Hashes]:
     """Read images to their ends, on all cores; a thumbnail of each of a block is in memory.
 

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
     from maskspot.predictor import Predictor
 
-USUAL: Mapping[str, Any] = {"device": "auto", "batch_size": None, "draft": False}
+USUAL: Mapping[str, Any] = {"device": "auto", "batch_size": None, "draft": None}
 """How `predict` opens a model where no option says otherwise."""
 
-_OTHERWISE = ("--help", "--engine", "--device", "--batch-size", "--max-pixels", "--draft")
+_OTHERWISE = (
+    *("--help", "--engine", "--device", "--batch-size", "--max-pixels", "--draft", "--no-draft"),
+)
 
 _begun: "list[tuple[str, Future[Predictor]]]" = []
 

@@ -98,8 +98,12 @@ def predict(
         typer.Option(min=1, help="Refuse larger images.", show_default="178956970"),
     ] = None,
     draft: Annotated[
-        bool, typer.Option("--draft", help="Decode large JPEGs in less detail, and faster.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            help="Decode large JPEGs at a part of their size, which is faster, or in full.",
+            show_default="as the model file says",
+        ),
+    ] = None,
     engine: Annotated[
         str, typer.Option(help="local; ray: on a cluster, into a folder of Parquet files.")
     ] = "local",

@@ -138,7 +138,7 @@ def carry_out(run: "Run", new: bool, quiet: bool) -> None:
 
 def anywhere(settings: Settings) -> Settings:
     """Make the files that settings name such as a resume finds from any folder."""
-    named = {"init": settings.init, "teacher": settings.teacher}
+    named = {"init": settings.init, "teacher": settings.teacher, "repeat": settings.repeat}
     if settings.weights not in WEIGHTS:
         named["weights"] = settings.weights
     files = {key: Path(value).expanduser() for key, value in named.items() if value}

@@ -21,7 +21,6 @@ from maskspot.exporting.graph import OPSET, compose, network_of, set_info
 from maskspot.exporting.quantize import Quantized, quantize
 from maskspot.exporting.samples import read_samples
 from maskspot.files import replacing
-from maskspot.images import Preprocessing
 from maskspot.modelfile import INPUT, ModelInfo
 from maskspot.predictor import Predictor
 from maskspot.training import network
@@ -161,7 +160,7 @@ def _info(run: Run, metrics: dict[str, Any], name: str) -> ModelInfo:
     settings = run.settings
     return ModelInfo(
         name=name,
-        preprocessing=Preprocessing(settings.size, settings.fit, settings.filter),
+        preprocessing=settings.preprocessing,
         backbone=settings.backbone,
         metrics=metrics["validation"],
         training={

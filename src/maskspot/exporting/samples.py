@@ -41,7 +41,7 @@ def read_samples(run: Run) -> Samples:
         DataError: the data have gone, or are not those that the run learned from.
     """
     settings = run.settings
-    preprocessing = Preprocessing(settings.size, settings.fit, settings.filter)
+    preprocessing = settings.preprocessing
     table = run.folder / "validation.csv"
     held = {row[0] for row in read_rows(table)[1]}
     try:

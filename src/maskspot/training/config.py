@@ -17,6 +17,8 @@ PRESETS: Mapping[str, Settings] = {
     # load_img (nearest) and ImageDataGenerator, whose shear is in degrees.
     "seed": Settings(
         filter="nearest",
+        reduce=0,
+        srgb=False,
         normalisation="unit",
         head_first=False,
         dropout=0.2,

@@ -34,6 +34,8 @@ def build(settings: Settings) -> Any:
     backbone = BACKBONES[settings.backbone]()
     shape = (None, None, 3)
     body = _body(backbone, shape, settings)
+    for layer in body.layers[: round(settings.freeze * len(body.layers))]:
+        layer.trainable = False  # batch normalisation then keeps its statistics, too
     if settings.normalisation == "unit":
         scaling = keras.layers.Rescaling(1 / 255, name="normalisation")
     else:

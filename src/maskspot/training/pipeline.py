@@ -50,17 +50,20 @@ class Examples:
         targets: 0 or 1, or NaN for images that take no part, float32 (N,).
         source: the pixels that views are cut from, uint8 (N, R, R, 3).
         boxes: faces, by row, where they are known.
+        weights: of each image in the loss, float32 (N,).
     """
 
     pixels: NDArray[np.uint8]
     targets: NDArray[np.float32]
     source: NDArray[np.uint8]
     boxes: Sequence[Boxes | None]
+    weights: NDArray[np.float32]
 
     @classmethod
     def plain(cls, pixels: NDArray[np.uint8], targets: NDArray[np.float32]) -> "Examples":
         """Return examples without boxes, whose views are cut from the pixels themselves."""
-        return cls(pixels, targets, pixels, [None] * len(pixels))
+        ones = np.ones(len(pixels), np.float32)
+        return cls(pixels, targets, pixels, [None] * len(pixels), ones)
 
 
 class Teacher(Protocol):
@@ -149,6 +152,7 @@ class TrainingBatches:
         grids = np.stack([grid for _, _, grid in drawn])[..., None]
         without, with_mask = self._class_weights
         weights = without + targets * (with_mask - without)  # soft labels weigh in between
+        weights = weights * self._examples.weights[rows]
         return Batch(images, targets[:, None], grids, weights.astype(np.float32))
 
     def _view(

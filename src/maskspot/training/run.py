@@ -19,6 +19,9 @@ from maskspot.files import replacing, write_text
 from maskspot.training.config import read_settings, resolve
 from maskspot.training.settings import Settings
 
+_FORMER: Mapping[str, Any] = {"reduce": 0, "srgb": False}
+"""What runs did whose settings lack these names."""
+
 Row = dict[str, float]
 """One epoch of `history.csv`."""
 
@@ -79,7 +82,7 @@ class Run:
         """Return one of the run's folds, a run of its own; made if need be."""
         fold = Run(self.folder / f"fold-{number}")
         fold.folder.mkdir(exist_ok=True)
-        settings = replace(self.settings, folds=0)
+        settings = replace(self.settings, folds=0, group=None)
         if settings.init and (start := Path(settings.init) / fold.folder.name).is_dir():
             settings = replace(settings, init=str(start))  # which never saw these images either
         write_text(fold.folder / "settings.json", settings.to_json())
@@ -133,7 +136,9 @@ class Run:
     def settings(self) -> Settings:
         """The resolved settings that the run was started with."""
         try:
-            return resolve(file=self.folder / "settings.json")
+            file = self.folder / "settings.json"
+            later = _FORMER.keys() - read_settings(file).keys()
+            return replace(resolve(file=file), **{name: _FORMER[name] for name in later})
         except UsageError as error:
             raise DataError(str(error)) from None
 
@@ -206,6 +211,19 @@ class Run:
             return [float(row[1]) for row in rows], [float(row[2]) for row in rows]
         except (IndexError, ValueError):
             raise DataError(f"{file}: damaged") from None
+
+    def false_alarms(self) -> set[str]:
+        """Return the names of images without a mask that were called masks, out of fold.
+
+        Raises:
+            DataError: the run is not finished, or has no folds.
+        """
+        if self.metrics() is None or not self.settings.folds:
+            raise DataError(f"{self.folder}: not a finished run with --folds")
+        targets, probabilities = self.read_predictions()
+        names = [row[0] for row in read_rows(self.predictions)[1]]
+        rows = zip(names, targets, probabilities, strict=True)
+        return {name for name, target, probability in rows if not target and probability > 0.5}  # noqa: PLR2004
 
     def metrics(self) -> dict[str, Any] | None:
         """Return the finished run's metrics; None where it is not finished."""

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from maskspot.datasets.labels import Layout
 from maskspot.errors import UsageError
+
+if TYPE_CHECKING:
+    from maskspot.images import Preprocessing
 
 
 def _setting(
@@ -59,10 +62,17 @@ class Settings:
         "resampling filter",
         choices=("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"),
     )
+    reduce: int = _setting(
+        2, "decode a JPEG at 1/2, 1/4 or 1/8 where that keeps so many times size; 0 never does"
+    )
+    srgb: bool = _setting(True, "bring the colours of embedded ICC profiles to sRGB")
     normalisation: str = _setting(
         "backbone",
         "of pixels; unit divides by 255",
         choices=("backbone", "unit"),
+    )
+    freeze: float = _setting(
+        0.0, "share of the backbone's layers, the first ones, that keep their weights", most=1
     )
     dropout: float = _setting(0.2, "share of features dropped before the last layer", most=0.99)
 
@@ -141,11 +151,23 @@ class Settings:
     box_crops: float = _setting(
         0.5, "boxes: share of boxed images shown as a crop, labelled by the faces in it", most=1
     )
+    close_ups: float = _setting(
+        0.0, "augmentation: share of images without a mask or boxes shown as a small crop", most=1
+    )
     heatmap: float = _setting(0.0, "boxes: weight of the loss that says where the masks are")
     teacher: str | None = _setting(None, "model file or run with folds to learn from too")
     teacher_weight: float = _setting(0.5, "its part in each label", most=1)
 
     folds: int = _setting(0, "train so many networks, each without one part of the images", most=99)
+    group: str | None = _setting(
+        None, "folds: column of sources.csv whose values they never part, such as source"
+    )
+    balance: str | None = _setting(
+        None, "columns of sources.csv that must not predict the label, such as source,kind"
+    )
+    repeat: str | None = _setting(
+        None, "run with folds whose false alarms are shown twice in each epoch"
+    )
     validation: float = _setting(
         0.2, "share of images held back, stratified by label", least=1e-6, most=0.9
     )
@@ -168,6 +190,8 @@ class Settings:
             object.__setattr__(self, spec.name, value)
         if self.heatmap and not self.boxes:
             raise UsageError("heatmap: where the masks are is learnt from --boxes: name them")
+        if self.group and not self.folds:
+            raise UsageError("group: only folds have groups: name their number with --folds")
         if self.folds == 1:
             raise UsageError("folds: two at least, or 0 for one network")
 
@@ -175,6 +199,13 @@ class Settings:
     def layout(self) -> Layout:
         """What the data sets' folders do not say themselves."""
         return Layout(self.labels, self.image_column, self.target_column, self.positive)
+
+    @property
+    def preprocessing(self) -> "Preprocessing":
+        """How an image becomes the network's input."""
+        from maskspot.images import Preprocessing  # only here: --help must not load Pillow
+
+        return Preprocessing(self.size, self.fit, self.filter, self.reduce, self.srgb)
 
     def to_json(self) -> str:
         """Return the settings as a JSON file that `--config` reads."""

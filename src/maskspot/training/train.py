@@ -1,6 +1,7 @@
 """A run from its data to its metrics: one network, or one for each fold."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ from numpy.typing import NDArray
 
 from maskspot.datasets.boxes import Boxes, read_boxes
 from maskspot.datasets.duplicates import groups, hashes, stratified_folds
+from maskspot.datasets.facts import read_fact
 from maskspot.datasets.labels import Labelled, read_folders
 from maskspot.errors import DataError, UsageError
 from maskspot.evaluation.metrics import summary
 from maskspot.images import Preprocessing
+from maskspot.training.balance import balanced_weights
 from maskspot.training.loop import Listener, Task, fit
 from maskspot.training.pipeline import Examples, split
 from maskspot.training.pixels import Pixels, load_pixels
@@ -43,7 +46,19 @@ def train(run: Run, listener: Listener) -> dict[str, Any]:
     if settings.folds:
         return _train_folds(run, images, examples, teacher, listener)
     training, validation = split(examples.targets, settings.validation, settings.seed)
+    training = _with_repeats(settings, images, training)
     return _fit(run, Task(images, examples, training, validation, teacher), listener)
+
+
+def _with_repeats(
+    settings: Settings, images: Sequence[Labelled], training: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Add again the images without a mask that another run's networks took for masks, unseen."""
+    if not settings.repeat:
+        return training
+    alarms = Run.open(Path(settings.repeat)).false_alarms()
+    hard = [at for at in training if images[at].name in alarms]
+    return np.concatenate([training, np.array(hard, np.intp)])
 
 
 def _fit(run: Run, task: Task, listener: Listener) -> dict[str, Any]:
@@ -57,13 +72,17 @@ def _train_folds(
 ) -> dict[str, Any]:
     """Train a network for each fold, on the others; each image is judged by the one without it."""
     settings, targets = run.settings, examples.targets
-    folds = _folds(settings, images, examples)
+    alike = groups(hashes(examples.pixels))
+    folds = _folds(run, images, examples, alike)
     probabilities = np.full(len(images), np.nan)
     metrics = []
     for number in range(settings.folds):
         listener.fold(number + 1, settings.folds)
-        training = np.flatnonzero((folds != number) & (folds >= 0))
         validation = np.flatnonzero(folds == number)
+        # Two sources may share a photo: its near-duplicates elsewhere are not learned from.
+        seen = np.isin(alike, alike[validation])
+        training = np.flatnonzero((folds != number) & (folds >= 0) & ~seen)
+        training = _with_repeats(settings, images, training)
         fold = run.fold(number + 1)
         metrics.append(_fit(fold, Task(images, examples, training, validation, teacher), listener))
         probabilities[validation] = fold.read_predictions()[1]
@@ -84,16 +103,20 @@ def _train_folds(
     return result
 
 
-def _folds(settings: Settings, images: Sequence[Labelled], examples: Examples) -> NDArray[np.intp]:
+def _folds(
+    run: Run, images: Sequence[Labelled], examples: Examples, alike: NDArray[np.intp]
+) -> NDArray[np.intp]:
     """Return each image's fold, from 0; -1 where it takes no part.
 
     Where networks of folds are the start, it is the same fold: an image held back was never seen.
     Not even the seed would say so: at another size, other images count as near-duplicates.
     """
-    targets = examples.targets
+    settings, targets = run.settings, examples.targets
     start = Run.open(Path(settings.init)) if settings.init else None
     if start is None or not start.settings.folds:
-        alike = groups(hashes(examples.pixels))
+        if settings.group:
+            facts = read_fact(settings.group, run.data, images)
+            alike = np.unique(facts, return_inverse=True)[1]
         return stratified_folds(targets, alike, settings.folds, settings.seed)
     if start.settings.folds != settings.folds:
         raise UsageError(
@@ -112,7 +135,7 @@ def load(run: Run, listener: Listener) -> tuple[list[Labelled], Examples]:
     settings = run.settings
     images = read_folders(run.data, settings.layout)
     listener.data(images)
-    shown = Preprocessing(settings.size, settings.fit, settings.filter)
+    shown = settings.preprocessing
     pixels = _pixels(run, images, shown, listener)
     targets = np.array([item.target for item in images], dtype=np.float32)
     run.pin("images or labels", pixels.key.encode(), targets.tobytes())
@@ -127,8 +150,7 @@ def load(run: Run, listener: Listener) -> tuple[list[Labelled], Examples]:
             raise DataError(f"{run.data[0]}: fewer than two readable images {word} a mask")
     source = pixels
     if settings.resolution not in (0, settings.size):
-        fine = Preprocessing(settings.resolution, settings.fit, settings.filter)
-        source = _pixels(run, images, fine, listener)
+        source = _pixels(run, images, replace(shown, size=settings.resolution), listener)
     boxes: Sequence[Boxes | None] = [None] * len(images)
     if settings.boxes:
         boxes = read_boxes(settings.boxes, run.data, images, shown)
@@ -136,7 +158,11 @@ def load(run: Run, listener: Listener) -> tuple[list[Labelled], Examples]:
             "boxes",
             *(each.corners.tobytes() + each.masked.tobytes() if each else b"-" for each in boxes),
         )
-    return images, Examples(pixels.array, targets, source.array, boxes)
+    weights = np.ones(len(images), np.float32)
+    if settings.balance:
+        columns = [name.strip() for name in settings.balance.split(",")]
+        weights = balanced_weights(run.data, images, targets, columns)
+    return images, Examples(pixels.array, targets, source.array, boxes, weights)
 
 
 def _pixels(

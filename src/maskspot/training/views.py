@@ -15,6 +15,9 @@ _SHOWN, _HIDDEN = 0.6, 0.15
 """A mask counts from this share of its box in view; below the other it is out of view. In between,
 nobody could say."""
 
+_CLOSEST = 0.25
+"""Least share of the side in a close-up."""
+
 _WHOLE: Map = np.eye(2, 3)
 
 
@@ -31,8 +34,12 @@ def draw_view(
     """
     nowhere = np.empty((0, 4))
     by_box = boxes is not None and rng.random() < settings.box_crops
+    close = boxes is None and not target and rng.random() < settings.close_ups
     for _ in range(_TRIES):
-        crop = _around_a_face(rng, boxes) if boxes and by_box else _anywhere(rng, settings.crop)
+        if boxes and by_box:
+            crop = _around_a_face(rng, boxes)
+        else:
+            crop = _close_up(rng) if close else _anywhere(rng, settings.crop)
         view = _compose(crop, random_warp(rng, settings))
         if boxes is None:
             return view, target, nowhere
@@ -83,6 +90,12 @@ def _anywhere(rng: np.random.Generator, least: float) -> Map:
     area, proportion = rng.uniform(least, 1), np.exp(rng.uniform(-1, 1) * np.log(4 / 3))
     sides = np.minimum(1, np.sqrt([area * proportion, area / proportion]))
     return np.column_stack([np.diag(sides), rng.uniform(0, 1, 2) * (1 - sides)])
+
+
+def _close_up(rng: np.random.Generator) -> Map:
+    """Draw a crop of any scale: no part of an image without a mask shows one."""
+    side = np.exp(rng.uniform(np.log(_CLOSEST), 0))
+    return np.column_stack([np.diag([side, side]), rng.uniform(0, 1 - side, 2)])
 
 
 def _around_a_face(rng: np.random.Generator, boxes: Boxes) -> Map:

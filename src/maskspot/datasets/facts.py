@@ -1,0 +1,51 @@
+"""What is known of images besides their labels, such as the source that each came from."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from maskspot.datasets.labels import Labelled, read_rows
+from maskspot.errors import DataError, UsageError
+
+FILE = "sources.csv"
+"""The CSV's usual name, in a data set's folder."""
+
+
+def read_fact(
+    column: str, folders: Iterable[Path], images: Sequence[Labelled], name: str = FILE
+) -> list[str]:
+    """Read one column of a CSV of facts about images.
+
+    Args:
+        column: the fact's column; the images' names are in the column `image` or `id`.
+        folders: the data sets.
+        images: their images.
+        name: the CSV, looked for in each folder, then as a path that serves them all.
+
+    Returns:
+        The fact of each image, in their order.
+
+    Raises:
+        DataError: a CSV cannot be read, or says nothing about an image.
+        UsageError: it has no such column.
+    """
+    found: list[str | None] = [None] * len(images)
+    for folder in folders:
+        file = folder / name if (folder / name).exists() else Path(name)
+        facts, root = _read(file, column), folder.resolve()
+        for row, item in enumerate(images):
+            if item.path.resolve().is_relative_to(root):
+                found[row] = facts.get(item.name)
+    for item, fact in zip(images, found, strict=True):
+        if fact is None:
+            raise DataError(f"{name}: has no row for {item.path}")
+    return [fact for fact in found if fact is not None]
+
+
+def _read(file: Path, column: str) -> dict[str, str]:
+    header, rows = read_rows(file)
+    names = [name.strip() for name in header]
+    key = next((name for name in ("image", "id") if name in names), None)
+    if key is None or column not in names:
+        raise UsageError(f"{file}: has no column {column if key else 'image'}: {', '.join(names)}")
+    image, fact = names.index(key), names.index(column)
+    return {row[image].strip(): row[fact].strip() for row in rows}

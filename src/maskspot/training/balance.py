@@ -1,0 +1,78 @@
+"""Weights under which an image's source, kind, size and format no longer predict its label.
+
+Inverse propensity weighting (Rosenbaum and Rubin, "The central role of the propensity score in
+observational studies for causal effects", 1983): an image whose label is unusual for files of its
+kind counts for more. Without it a network learns how the photos were gathered.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskspot.checking.leaks import file_features
+from maskspot.checking.photos import read_photos
+from maskspot.datasets.facts import read_fact
+from maskspot.datasets.labels import Labelled
+from maskspot.evaluation.logistic import logistic_regression, sigmoid
+
+LIMIT = 4.0
+"""An image counts for at most so many times, and at least one such part of, the average: a few
+unusual images must not stand for a whole source."""
+
+_PENALTY = 1e-3
+
+
+def balanced_weights(
+    folders: Sequence[Path],
+    images: Sequence[Labelled],
+    targets: NDArray[np.float32],
+    columns: Sequence[str],
+) -> NDArray[np.float32]:
+    """Return the weight of each image, float32 (N,), their mean 1; 0 where the target is NaN.
+
+    Args:
+        folders: the data sets, with the CSV of facts that `datasets.facts` reads.
+        images: their images.
+        targets: 0, 1 or NaN, (N,).
+        columns: the facts that must not predict the label, beside the files' sizes and formats.
+    """
+    photos, _ = read_photos([(each.name, each.path, each.target) for each in images])
+    facts = [read_fact(column, folders, images) for column in columns]
+    usable = np.flatnonzero(~np.isnan(targets))
+    features = np.column_stack(
+        [
+            file_features([photos[at] for at in usable]),
+            *(one_hot([fact[at] for at in usable]) for fact in facts),
+        ]
+    )
+    weights = np.zeros(len(images), np.float32)
+    weights[usable] = inverse_propensity(features, targets[usable])
+    return weights
+
+
+def inverse_propensity(
+    features: NDArray[np.float64], targets: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return weights of mean 1, float32 (N,): the inverse of P(label | features), within limits.
+
+    Both classes end with the same total, so the weights stand for a prior of one half.
+
+    Args:
+        features: (N, D).
+        targets: 0 or 1, (N,).
+    """
+    slope, bias = logistic_regression(features, targets, _PENALTY)
+    mask = sigmoid(features @ slope + bias)
+    weights = 1 / (2 * np.where(targets == 1, mask, 1 - mask))
+    weights = weights.clip(1 / LIMIT, LIMIT)
+    for target in (0, 1):
+        weights[targets == target] *= len(targets) / (2 * weights[targets == target].sum())
+    return np.asarray(weights, np.float32)
+
+
+def one_hot(values: Sequence[str]) -> NDArray[np.float64]:
+    """Return a column of 0 and 1 for each distinct value, float64 (N, K)."""
+    column = np.array(values)
+    return np.asarray(column[:, None] == np.unique(column), np.float64)
