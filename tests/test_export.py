@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 pytest.importorskip("tensorflow", reason="needs maskspot[train]")
-import keras
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
@@ -19,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from maskspot import Predictor
 from maskspot.datasets.labels import read_folders
 from maskspot.errors import DataError, ModelFileError, UsageError
-from maskspot.evaluation.calibration import Calibration, fit, quality
+from maskspot.evaluation.calibration import Calibration, bounds_for, fit, quality
 from maskspot.evaluation.logistic import sigmoid
 from maskspot.evaluation.metrics import log_loss, summary
 from maskspot.exporting import compress, graph, samples
@@ -31,22 +30,21 @@ from maskspot.modelfile import KEY, ModelInfo, read_info
 from maskspot.training import network
 from maskspot.training.config import resolve
 from maskspot.training.run import Run
+from tests.runs import HELD_BACK, SIZE, SMALL, eager, finish
 
 pytestmark = pytest.mark.train
 
 Cli = Callable[..., object]
 
-SIZE = 32
-SMALL = {"backbone": "mobilenet-0.25", "weights": "none", "size": SIZE}
-INFO = ModelInfo("m", Preprocessing(SIZE), "mobilenet-0.25")
-HELD_BACK = 110
+SHOWN = Preprocessing(SIZE, reduce=2, srgb=True)
+INFO = ModelInfo("m", SHOWN, "mobilenet-0.25")
 
 
 @pytest.fixture(scope="module")
 def pixels(demo_data: Path) -> np.ndarray:
     """All demo pictures, in the order of their labels."""
     items = read_folders([demo_data])
-    return np.stack([Preprocessing(SIZE).read(item.path) for item in items])
+    return np.stack([SHOWN.read(item.path) for item in items])
 
 
 @pytest.fixture(scope="module")
@@ -72,29 +70,10 @@ def plain(folds: Run) -> Run:
     return folds.fold_runs()[0]
 
 
-def finish(run: Run, pixels: np.ndarray, data: Path, seed: int) -> None:
-    """Put into a run what training would: a network and its predictions."""
-    keras.utils.set_random_seed(seed)
-    model = network.build(run.settings)
-    for layer in network.layers(model):  # or all images would give 0.5
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.0
-    model(pixels.astype(np.float32), training=True)
-    logits = eager(model, pixels)
-    head, spread = model.get_layer("logit"), 1 / logits.std()
-    head.set_weights([head.get_weights()[0] * spread, np.array([-logits.mean() * spread])])
-    model.save(run.kept())
-    run.write_predictions(
-        read_folders([data])[:HELD_BACK],
-        sigmoid((logits[:HELD_BACK] - logits.mean()) * spread),
-    )
-    run.write_json("metrics.json", {"validation": dict(summary(*run.read_predictions()))})
-    np.save(run.folder / "check_pixels.npy", pixels[::10])
-
-
-def eager(model: Any, pixels: np.ndarray) -> np.ndarray:
-    """A network's logits without tracing it, which would take longer."""
-    return model(pixels.astype(np.float32), training=False).numpy()[:, 0].astype(np.float64)
+def fitted(run: Run) -> Calibration:
+    """What an export fits to a run's predictions."""
+    targets, probabilities = run.read_predictions()
+    return fit(targets, probabilities, 0.5, bounds_for(len(targets)))
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +85,7 @@ def models(folds: Run) -> list[Any]:
 @pytest.fixture(scope="module")
 def networks(models: list[Any]) -> list[onnx.ModelProto]:
     """The folds' networks, converted: that takes seconds."""
-    return [exporting._convert(exporting._serving(model, SIZE), INFO) for model in models]
+    return [exporting._convert(model, SIZE, INFO) for model in models]
 
 
 @pytest.fixture
@@ -119,7 +98,7 @@ def _converted(
         return float(model.get_weights()[-1][0])
 
     known = dict(zip(map(bias, models), networks, strict=True))
-    monkeypatch.setattr(exporting, "_convert", lambda model, info: known[bias(model)])
+    monkeypatch.setattr(exporting, "_convert", lambda model, size, info: known[bias(model)])
 
 
 @pytest.fixture(scope="module")
@@ -154,15 +133,17 @@ def test_the_calibration_is_in_the_graph_and_what_it_did_in_the_file(
 ) -> None:
     info, _ = exporting.export(plain, tmp_path / "m.onnx", options=Options(storage="float32"))
     targets, probabilities = plain.read_predictions()
-    found = fit(targets, probabilities)
+    found = fitted(plain)
     assert abs(found.scale - 1) > 0.1
     predictor = Predictor(tmp_path / "m.onnx")
-    expected = sigmoid(found.scale * logits[0, 0] + found.bias)
+    expected = found.of_logits(logits[0, 0])
     np.testing.assert_allclose(predictor.probabilities(pixels), expected, atol=1e-4)
     assert predictor.info == info
     assert info.calibration == {
         "scale": found.scale,
         "bias": found.bias,
+        "bound": found.bound,
+        "prior": 0.5,
         "run": "fold-1",
         "images": HELD_BACK,
         "before": quality(targets, probabilities),
@@ -192,25 +173,25 @@ def test_too_few_images_or_one_class_calibrate_nothing(plain: Run, tmp_path: Pat
     one_class = [",".join([*row.split(",")[:1], "1", *row.split(",")[2:]]) for row in rows]
     for lines in (rows[: exporting.LEAST_IMAGES - 1], one_class):
         (run.folder / "validation.csv").write_text("\n".join([header, *lines]))
-        assert exporting.calibrate(run, Options()) == (Calibration(), {})
+        assert exporting._calibration(run, Options()) == (Calibration(), {})
         with pytest.raises(DataError, match=r"--calibration: .*few has .* held-back images"):
-            exporting.calibrate(plain, Options(calibration=run))
+            exporting._calibration(plain, Options(calibration=run))
 
 
 def test_another_runs_images_calibrate_if_it_is_of_the_same_network(
     plain: Run, folds: Run, tmp_path: Path
 ) -> None:
-    found, facts = exporting.calibrate(plain, Options(calibration=folds))
-    assert found == fit(*folds.read_predictions())
+    found, facts = exporting._calibration(plain, Options(calibration=folds))
+    assert found == fitted(folds)
     assert (facts["run"], facts["images"]) == ("two", 2 * HELD_BACK)
     shutil.copytree(plain.folder, tmp_path / "other")
     other = Run(tmp_path / "other")
     (other.folder / "settings.json").write_text(json.dumps(SMALL | {"size": 64}))
     with pytest.raises(UsageError, match=r"other is of mobilenet-0\.25 at 64 pixels"):
-        exporting.calibrate(plain, Options(calibration=other))
+        exporting._calibration(plain, Options(calibration=other))
     (other.folder / "metrics.json").unlink()
     with pytest.raises(DataError, match="other: not finished"):
-        exporting.calibrate(plain, Options(calibration=other))
+        exporting._calibration(plain, Options(calibration=other))
 
 
 @pytest.mark.usefixtures("_converted")
@@ -222,8 +203,7 @@ def test_a_file_of_folds_averages_their_logits_and_those_of_the_mirror_image(
     assert "2 networks x 2 for the mirror: 4 passes an image" in result.err
     assert f"calibrated on {2 * HELD_BACK} held-back images of two" in result.err
     predictor = Predictor(tmp_path / "m.onnx")
-    found = fit(*folds.read_predictions())
-    expected = sigmoid(found.scale * logits.mean(axis=(0, 1)) + found.bias)
+    expected = fitted(folds).of_logits(logits.mean(axis=(0, 1)))
     np.testing.assert_allclose(predictor.probabilities(pixels), expected, atol=1e-4)
     mirrored = predictor.probabilities(np.ascontiguousarray(pixels[:, :, ::-1]))
     np.testing.assert_allclose(mirrored, expected, atol=1e-4)

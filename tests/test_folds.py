@@ -201,3 +201,78 @@ def test_a_run_of_other_images_or_without_folds_is_no_teacher(folds: Run, tmp_pa
         load_teacher(str(folds.folder), stranger, np.arange(1))
     with pytest.raises(DataError, match="finished run with --folds"):
         load_teacher(str(folds.fold_runs()[0].folder), stranger, np.arange(1))
+
+
+def grouped(data: Path, folder: Path) -> Path:
+    """The data set with five sources, and a copy of an image in another source."""
+    shutil.copytree(data, folder)
+    rows = [f"{name},{source}\n" for name, source in sources_of(folder).items()]
+    (folder / "sources.csv").write_text("image,source\n" + "".join(rows))
+    return folder
+
+
+def sources_of(folder: Path) -> dict[str, str]:
+    names = [item.name for item in read_folders([folder])]
+    return {name: "e" if name == "copy.jpg" else "abcd"[at % 4] for at, name in enumerate(names)}
+
+
+def test_folds_by_source_part_no_source_and_learn_from_no_copy_of_what_they_judge(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = grouped(data, tmp_path / "data")
+    run = Run.create(tmp_path / "run", resolve(options=SMALL | {"group": "source"}), [folder])
+    tasks = []
+    monkeypatch.setattr(
+        "maskspot.training.train.fit",
+        lambda run, task, listener: tasks.append(task) or fake_fit(run, task),
+    )
+    train(run, Silent())
+    source = sources_of(folder)
+    original = next(name for name in source if name != "copy.jpg")
+    for task in tasks:
+        learned, judged = (
+            {task.images[at].name for at in rows} for rows in (task.training, task.validation)
+        )
+        assert not {source[name] for name in learned} & {source[name] for name in judged}
+        assert learned.isdisjoint({"copy.jpg", original}) or judged.isdisjoint(
+            {"copy.jpg", original}
+        )
+    assert len(tasks) == 2
+
+
+def fake_fit(run: Run, task: object) -> dict[str, object]:
+    """Write what training would: each image is called a mask."""
+    items = [task.images[at] for at in task.validation]  # type: ignore[attr-defined]
+    run.write_predictions(items, np.full(len(items), 0.75))
+    metrics = {"validation": {"log_loss": 1.0, "accuracy": 0.5, "auc": 0.5}}
+    run.write_json("metrics.json", metrics)
+    return metrics
+
+
+def test_false_alarms_of_another_run_are_shown_twice(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = []
+    monkeypatch.setattr(
+        "maskspot.training.train.fit",
+        lambda run, task, listener: tasks.append(task) or fake_fit(run, task),
+    )
+    first = Run.create(tmp_path / "first", resolve(options=SMALL), [data])
+    train(first, Silent())
+    assert first.false_alarms() == {each.name for each in read_folders([data]) if not each.target}
+    again = SMALL | {"folds": 0, "repeat": str(first.folder)}
+    train(Run.create(tmp_path / "second", resolve(options=again), [data]), Silent())
+    rows = tasks[-1].training
+    for at in np.unique(rows):
+        assert np.sum(rows == at) == (1 if tasks[-1].images[at].target else 2)
+
+
+def test_only_finished_runs_with_folds_have_false_alarms(data: Path, tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", resolve(options=SMALL), [data])
+    with pytest.raises(DataError, match="not a finished run with --folds"):
+        run.false_alarms()
+
+
+def test_groups_need_folds() -> None:
+    with pytest.raises(UsageError, match="group: only folds have groups"):
+        resolve(options={"group": "source"})

@@ -29,7 +29,10 @@ MAY_IMPORT = {
     "results": {"errors"},
     "modelfile": {"_version", "errors", "images"},
     "models": {"errors"},
-    "predictor": {"errors", "images", "modelfile", "models", "results", "threads", "devices"},
+    "priors": set(),
+    "predictor": {
+        *("devices", "errors", "images", "modelfile", "models", "priors", "results", "threads"),
+    },
     "scoring": {
         *("cache", "errors", "images", "inputs", "predictor", "results", "threads", "processes"),
     },
@@ -58,7 +61,7 @@ MAY_IMPORT = {
     },
     "exporting": {
         *("datasets", "errors", "evaluation", "exporting", "files", "images", "modelfile"),
-        *("predictor", "training"),
+        *("predictor", "threads", "training"),
     },
     "serving": {
         *("_version", "errors", "images", "overlays", "predictor", "results", "serving"),

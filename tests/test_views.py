@@ -137,3 +137,14 @@ def test_boxes_need_their_columns(tmp_path: Path, scenes: list[Labelled]) -> Non
     (tmp_path / "boxes.csv").write_text("image,x,y\na.jpg,1,2\n")
     with pytest.raises(DataError, match="boxes need the columns image, xmin"):
         read_boxes("boxes.csv", [tmp_path], scenes, Preprocessing(64))
+
+
+def test_close_ups_are_of_images_without_masks_alone_and_keep_their_label() -> None:
+    settings = resolve(options={"close_ups": 1.0, "crop": 1.0, "rotation": 0, "shear": 0})
+    areas: dict[float, list[float]] = {0.0: [], 1.0: []}
+    for target, found in areas.items():
+        for seed in range(60):
+            view, label, _ = draw_view(np.random.default_rng(seed), settings, target, None)
+            found.append(abs(float(np.linalg.det(view[:, :2]))))
+            assert label == target
+    assert min(areas[0.0]) < 0.15 < min(areas[1.0])

@@ -5,8 +5,8 @@ output `probability`: float64 (N, 1), the probability that the image shows at le
 and, in most files, an output `heatmap`: float32 (N, h, w), what each cell of the image adds to the
 probability's logit, but for a constant. Normalisation is inside the graph. `metadata_props` has
 one entry, `maskspot`: the JSON form of `ModelInfo`. Later formats may add outputs; readers ignore
-names they do not know, and take defaults for `passes`, `calibration` and `storage`, which the
-first files lack.
+names they do not know, and take defaults for `passes`, `calibration`, `storage` and `windows`,
+which the first files lack.
 """
 
 import json
@@ -39,6 +39,7 @@ class ModelInfo:
         passes: of an image through a network that one probability takes: its cost.
         calibration: scale and bias of the logits, and how they were found; empty if there are none.
         storage: how the weights are stored, and what that changed.
+        windows: how the network looks at windows of the image too; empty if it does not.
         format: of the file; this version reads 1.
         maskspot: the version that wrote it.
         question: what the probability is of.
@@ -52,9 +53,16 @@ class ModelInfo:
     passes: int = 1
     calibration: Mapping[str, Any] = field(default_factory=dict)
     storage: Mapping[str, Any] = field(default_factory=dict)
+    windows: Mapping[str, Any] = field(default_factory=dict)
     format: int = FORMAT
     maskspot: str = __version__
     question: str = QUESTION
+
+    @property
+    def prior(self) -> float | None:
+        """The share of images with masks that it was calibrated for; None where it does not say."""
+        prior = self.calibration.get("prior")
+        return prior if isinstance(prior, float) and 0 < prior < 1 else None
 
     def to_json(self) -> str:
         """Return the text that stands in the file's metadata."""
@@ -95,6 +103,7 @@ def read_info(metadata: Mapping[str, str], name: str) -> ModelInfo:
             passes=int(values.get("passes", 1)),
             calibration=dict(values.get("calibration", {})),
             storage=dict(values.get("storage", {})),
+            windows=dict(values.get("windows", {})),
             format=version,
             maskspot=str(values["maskspot"]),
             question=str(values["question"]),

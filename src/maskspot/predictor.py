@@ -19,6 +19,7 @@ from maskspot.errors import ImageError, MaskspotError, ModelFileError, UsageErro
 from maskspot.images import MAX_PIXELS, ImageSource, keep_memory
 from maskspot.modelfile import HEATMAP, INPUT, OUTPUT, ModelInfo, read_info
 from maskspot.models import DEFAULT, find_model
+from maskspot.priors import at_prior
 from maskspot.results import Score
 from maskspot.threads import ordered
 
@@ -57,6 +58,7 @@ class Predictor:
         batch_size: int | None = None,
         max_pixels: int = MAX_PIXELS,
         draft: bool | None = None,
+        prior: float | None = None,
     ) -> None:
         """Load a model.
 
@@ -68,17 +70,21 @@ class Predictor:
             max_pixels: images of more pixels than this are refused.
             draft: decode large JPEGs at a part of their size, which is quicker, or in full; None
                 does what the model file says that it was made with.
+            prior: the share of images with masks among those to score; None takes the share that
+                the model was calibrated for.
 
         Raises:
             ModelFileError: it is missing, damaged, or not one this version understands.
-            UsageError: the device is not there, or no batch has that size.
+            UsageError: the device is not there, no batch has that size, or the prior is not
+                between 0 and 1 or the model does not state its own.
         """
         if batch_size is not None and not 1 <= batch_size <= _LARGEST_BATCH:
             raise UsageError(f"batch_size: {batch_size} is not from 1 to {_LARGEST_BATCH}")
         file = find_model(model).absolute()
         asked: dict[str, Any] = {"device": device, "batch_size": batch_size}
-        self._again = partial(Predictor, file, **asked, max_pixels=max_pixels, draft=draft)
-        self.max_pixels, self.draft = max_pixels, draft
+        asked |= {"max_pixels": max_pixels, "draft": draft, "prior": prior}
+        self._again = partial(Predictor, file, **asked)
+        self.max_pixels, self.draft, self.prior = max_pixels, draft, prior
         content = _read(file)
         self._session, self.device = _open(content, file, device)
         self.batch_size = batch_size or (1 if self.device in PROCESSORS else _BATCH)
@@ -87,6 +93,7 @@ class Predictor:
         self.info: ModelInfo = read_info(metadata, str(model))
         self.id = f"{self.info.name}-{sha256(content).hexdigest()[:32]}"
         _check_contract(self._session, self.info, str(model))
+        _check_prior(prior, self.info)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Send what was asked for to another process, which loads the file itself."""
@@ -244,6 +251,8 @@ class Predictor:
                 maps[these] = more[0][: len(batch)]
         if not ((result >= 0) & (result <= 1)).all():
             raise ModelFileError(f"{self.info.name}: the model gives numbers outside 0 to 1")
+        if self.prior is not None and self.info.prior is not None:
+            result = at_prior(result, self.info.prior, self.prior)
         return result, maps
 
 
@@ -300,6 +309,15 @@ def _open(content: bytes, file: Path, device: str) -> tuple[onnxruntime.Inferenc
         raise
     except Exception as error:  # onnxruntime's own exceptions share no base class of theirs
         raise ModelFileError(f"{file}: not a model file, or damaged") from error
+
+
+def _check_prior(prior: float | None, info: ModelInfo) -> None:
+    if prior is None:
+        return
+    if not 0 < prior < 1:
+        raise UsageError(f"prior: {prior:g} is not between 0 and 1")
+    if info.prior is None:
+        raise UsageError(f"prior: {info.name} does not state the prior that it was calibrated for")
 
 
 def _check_contract(session: onnxruntime.InferenceSession, info: ModelInfo, name: str) -> None:

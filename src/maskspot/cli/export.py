@@ -28,6 +28,18 @@ def export(
         Path | None,
         typer.Option(help="Another run, on whose held-back images they are fitted."),
     ] = None,
+    prior: Annotated[
+        float,
+        typer.Option(
+            min=1e-6,
+            max=1 - 1e-6,
+            help="Share of images with masks where the model will be used.",
+        ),
+    ] = 0.5,
+    windows: Annotated[
+        bool,
+        typer.Option("--windows", help="Look at windows of the image too: finds small masks."),
+    ] = False,
     flip: Annotated[
         bool, typer.Option("--flip", help="Average with the mirror image, at twice the cost.")
     ] = False,
@@ -61,6 +73,8 @@ def export(
     options = Options(
         calibrate=calibrate,
         calibration=None if calibration is None else Run.open(calibration),
+        prior=prior,
+        windows=windows,
         flip=flip,
         storage="int8" if int8 else "float32" if float32 else "float16",
         int8_tolerance=int8_tolerance,
@@ -79,14 +93,16 @@ def export(
 
 def _particulars(info: "ModelInfo", calibrate: bool, flip: bool) -> list[str]:
     """Return lines on cost, calibration and storage."""
-    from maskspot.exporting.export import LEAST_IMAGES
+    from maskspot.exporting.calibrating import LEAST_IMAGES
 
     lines = []
     if info.passes > 1:
-        networks = info.passes // 2 if flip else info.passes
-        mirror = " x 2 for the mirror" if flip else ""
+        looks = info.windows["passes"] if info.windows else 1
+        networks = info.passes // (looks * (2 if flip else 1))
+        times = " x 2 for the mirror" if flip else ""
+        times += f" x {looks} for the windows" if info.windows else ""
         lines.append(
-            f"{networks} network{'s' * (networks > 1)}{mirror}: {info.passes} passes an image"
+            f"{networks} network{'s' * (networks > 1)}{times}: {info.passes} passes an image"
         )
     if facts := info.calibration:
         before, after = facts["before"], facts["after"]

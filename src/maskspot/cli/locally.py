@@ -65,8 +65,8 @@ def predict_locally(
     page = report_of(report, form.threshold)
     _warn_of_two_runtimes()
     form = replace(form, model=predictor.id)
-    made_by: dict[str, str | int | None] = {"model": predictor.id, "device": predictor.device}
-    made_by["draft"] = predictor.draft
+    made_by: dict[str, Any] = {"model": predictor.id, "device": predictor.device}
+    made_by |= {"draft": predictor.draft, "prior": predictor.prior}
     made_by["max_pixels"] = predictor.max_pixels
     # Where there is no file to go on with, and nothing to wait for, rows go out as they come.
     whole = bool(output or form.sample or sort or form.on_error.kind == "fail")

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
     from maskspot.predictor import Predictor
 
-USUAL: Mapping[str, Any] = {"device": "auto", "batch_size": None, "draft": None}
+USUAL: Mapping[str, Any] = {"device": "auto", "batch_size": None, "draft": None, "prior": None}
 """How `predict` opens a model where no option says otherwise."""
 
 _OTHERWISE = (
-    *("--help", "--engine", "--device", "--batch-size", "--max-pixels", "--draft", "--no-draft"),
+    *("--help", "--engine", "--device", "--batch-size", "--max-pixels"),
+    *("--draft", "--no-draft", "--prior"),
 )
 
 _begun: "list[tuple[str, Future[Predictor]]]" = []

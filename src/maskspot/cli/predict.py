@@ -104,6 +104,13 @@ def predict(
             show_default="as the model file says",
         ),
     ] = None,
+    prior: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of images with masks among these, where it is known: shifts all logits.",
+            show_default="0.5 for the shipped models",
+        ),
+    ] = None,
     engine: Annotated[
         str, typer.Option(help="local; ray: on a cluster, into a folder of Parquet files.")
     ] = "local",
@@ -124,7 +131,7 @@ def predict(
 
     images, sort = images or [], sort or bool(top)
     model = DEFAULT if model is None else model
-    options = {"device": device, "batch_size": batch_size, "draft": draft}
+    options = {"device": device, "batch_size": batch_size, "draft": draft, "prior": prior}
     options |= {"max_pixels": max_pixels} if max_pixels else {}
     if engine == "ray":
         from maskspot.cli.on_ray import predict_on_ray

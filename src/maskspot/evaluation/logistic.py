@@ -44,6 +44,7 @@ def newton(
     t: NDArray[np.float64],
     prior: NDArray[np.float64],
     offset: NDArray[np.float64],
+    weights: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return the w of least sum log(1 + e^m) - t m + |w - prior|^2 / 2 with m = x w + offset.
 
@@ -53,20 +54,23 @@ def newton(
 
     Args:
         x: features, (N, D).
-        t: 0 or 1, (N,).
+        t: 0 to 1, (N,).
         prior: (D,).
         offset: (N,).
+        weights: of the rows in the sum, (N,); all 1 if None.
     """
+    each = np.ones(len(x)) if weights is None else weights
 
     def value(w: NDArray[np.float64]) -> float:
         margin = x @ w + offset
-        return float(np.sum(np.logaddexp(0, margin) - t * margin) + np.sum((w - prior) ** 2) / 2)
+        losses = np.logaddexp(0, margin) - t * margin
+        return float(each @ losses + np.sum((w - prior) ** 2) / 2)
 
     w = prior.copy()
     for _ in range(_STEPS):
         p = sigmoid(x @ w + offset)
-        gradient = x.T @ (p - t) + (w - prior)
-        hessian = (x.T * (p * (1 - p))) @ x + np.eye(len(w))
+        gradient = x.T @ (each * (p - t)) + (w - prior)
+        hessian = (x.T * (each * p * (1 - p))) @ x + np.eye(len(w))
         step = np.linalg.solve(hessian, gradient)
         here, slope, rate = value(w), gradient @ step, 1.0
         if slope <= _ENOUGH * (1 + here):  # twice what is left to gain: float64 hardly sees it

@@ -1,6 +1,6 @@
 """A run's networks to one ONNX file, written only once it is shown to be the same networks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,27 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 from numpy.typing import NDArray
+from PIL import Image
 
 from maskspot.errors import DataError, ExportError, MaskspotError, UsageError
-from maskspot.evaluation.calibration import Calibration, fit, quality
+from maskspot.evaluation.calibration import Calibration
 from maskspot.evaluation.logistic import sigmoid
 from maskspot.evaluation.metrics import log_loss, summary
+from maskspot.exporting.calibrating import (
+    LEAST_IMAGES,
+    calibrate,
+    fit_windows,
+    held_back,
+    source_of,
+    view_logits,
+)
 from maskspot.exporting.compress import SHARES, to_float16
 from maskspot.exporting.graph import OPSET, compose, network_of, set_info
 from maskspot.exporting.quantize import Quantized, quantize
 from maskspot.exporting.samples import read_samples
+from maskspot.exporting.windows import Windows, keras_logits, views_of, windowed
 from maskspot.files import replacing
+from maskspot.images import Preprocessing
 from maskspot.modelfile import INPUT, ModelInfo
 from maskspot.predictor import Predictor
 from maskspot.training import network
@@ -32,10 +43,6 @@ TOLERANCE = 1e-4
 HALF_TOLERANCE = 1e-3
 """How far weights stored as float16 may move the probability of a check image."""
 
-LEAST_IMAGES = 100
-"""Held-back images below which nothing is calibrated: two parameters would fit their noise."""
-
-
 _FLOAT32: dict[str, Any] = {"weights": "float32"}
 
 
@@ -44,8 +51,10 @@ class Options:
     """How a run is exported.
 
     Attributes:
-        calibrate: put a scale and a bias of the logits into the graph.
+        calibrate: put a scale, a bias and a bound of the probabilities into the graph.
         calibration: the run on whose held-back images they are fitted; the exported one's if None.
+        prior: the share of images with masks that the probabilities are for.
+        windows: look at windows of the image too: small masks are found, at four times the cost.
         flip: average the logits of an image and of its mirror image, at twice the cost.
         storage: of the weights: `float16`, `float32`, or `int8`.
         int8_tolerance: the rise of log loss on held-back images at which int8 is refused.
@@ -53,6 +62,8 @@ class Options:
 
     calibrate: bool = True
     calibration: Run | None = None
+    prior: float = 0.5
+    windows: bool = False
     flip: bool = False
     storage: str = "float16"
     int8_tolerance: float = 0.01
@@ -82,24 +93,30 @@ def export(
     metrics = run.metrics()
     if metrics is None:
         raise DataError(f"{run.folder}: not finished; go on with train --resume {run.folder}")
-    runs = run.fold_runs() or [run]
-    calibration, facts = calibrate(run, options)
-    info = replace(
-        _info(run, metrics, name or output.stem),
-        passes=len(runs) * (2 if options.flip else 1),
-        calibration=facts,
-    )
-    if facts:
+    if options.windows and options.storage == "int8":
+        raise UsageError("--windows and --int8: name one of them")
+    runs, info = run.fold_runs() or [run], _info(run, metrics, name or output.stem)
+    models = [network.load(each.kept()) for each in runs]
+    if options.windows:
+        look, calibration, facts, measured = _look(run, info, options)
+        networks = [windowed(_views(model, info, look), look) for model in models]
+        info = replace(
+            info,
+            preprocessing=replace(info.preprocessing, size=look.size),
+            windows=asdict(look) | {"passes": look.passes(run.settings.size)},
+        )
+    else:
+        look = None
+        calibration, facts = _calibration(run, options)
         targets, probabilities = run.read_predictions()
-        info = replace(info, metrics=summary(targets, calibration.apply(probabilities)))
-    pixels = run.check_pixels()
+        measured = summary(targets, calibration.apply(probabilities))
+        networks = [_convert(model, info.preprocessing.size, info) for model in models]
+    info = replace(info, calibration=facts, passes=_passes(run, options, look), metrics=measured)
+    size = info.preprocessing.size
+    pixels = np.stack([_enlarged(each, size) for each in run.check_pixels()])
+    logits = [_logits(model, pixels, options.flip, look, run.settings.size) for model in models]
+    expected = calibration.of_logits(np.mean(logits, axis=0))
     with replacing(output) as beside:
-        networks, logits = [], []
-        for each in runs:
-            model = _serving(network.load(each.kept()), info.preprocessing.size)
-            networks.append(_convert(model, info))
-            logits.append(_logits(model, pixels, options.flip))
-        expected = sigmoid(calibration.scale * np.mean(logits, axis=0) + calibration.bias)
         exact = compose(networks, info, calibration, options.flip)
         ours = _probabilities(exact, beside, pixels)
         difference = _verify(expected, ours)
@@ -116,44 +133,44 @@ def export(
         return info, difference
 
 
-def calibrate(run: Run, options: Options) -> tuple[Calibration, dict[str, Any]]:
-    """Fit scale and bias on held-back images.
-
-    Returns:
-        The calibration, and what the model file says of it: nothing where none was asked for, or
-        the exported run has fewer than `LEAST_IMAGES` held-back images, or of one class only.
-
-    Raises:
-        DataError: the run to calibrate on is not finished, or has too few images.
-        UsageError: it is of another network.
-    """
-    source = options.calibration or run
+def _calibration(run: Run, options: Options) -> tuple[Calibration, dict[str, Any]]:
     if not options.calibrate:
         return Calibration(), {}
-    if source.metrics() is None:
-        raise DataError(f"--calibration: {source.folder}: not finished")
-    ours, theirs = run.settings, source.settings
-    if (ours.backbone, ours.size) != (theirs.backbone, theirs.size):
-        raise UsageError(
-            f"--calibration: {source.folder} is of {theirs.backbone} at {theirs.size} pixels, "
-            f"{run.folder} of {ours.backbone} at {ours.size}: name a run of the same network"
-        )
+    source = source_of(run, options.calibration)
     targets, probabilities = source.read_predictions()
-    if len(targets) < LEAST_IMAGES or len(set(targets)) == 1:
-        if options.calibration:
-            raise DataError(
-                f"--calibration: {source.folder} has {len(targets)} held-back images; it takes "
-                f"{LEAST_IMAGES}, of both classes"
-            )
-        return Calibration(), {}
-    calibration = fit(targets, probabilities)
-    return calibration, {
-        **asdict(calibration),
-        "run": source.folder.resolve().name,
-        "images": len(targets),
-        "before": quality(targets, probabilities),
-        "after": quality(targets, calibration.apply(probabilities)),
-    }
+    required = options.calibration is not None
+    return calibrate(targets, probabilities, source, options.prior, required)
+
+
+def _look(
+    run: Run, info: ModelInfo, options: Options
+) -> tuple[Windows, Calibration, dict[str, Any], Mapping[str, float]]:
+    """Fit on held-back images how views are combined, and the calibration of the result.
+
+    The views are those of the networks that held the images back. Their metrics come last.
+    """
+    look = Windows.for_size(run.settings.size)
+    source = source_of(run, options.calibration)
+    large = replace(info.preprocessing, size=look.size)
+    seen = [
+        view_logits(_views(network.load(each.kept()), info, look), held_back(each), large)
+        for each in source.fold_runs() or [source]
+    ]
+    targets, whole, parts = (np.concatenate(each) for each in zip(*seen, strict=True))
+    if len(targets) >= LEAST_IMAGES:
+        look = fit_windows(look, targets, whole, parts, options.prior)
+    probabilities = sigmoid(look.combine(whole, parts))
+    calibration, facts = Calibration(), dict[str, Any]()
+    if options.calibrate:
+        required = options.calibration is not None
+        calibration, facts = calibrate(targets, probabilities, source, options.prior, required)
+    return look, calibration, facts, summary(targets, calibration.apply(probabilities))
+
+
+def _passes(run: Run, options: Options, look: Windows | None) -> int:
+    """Return the passes through a network that an image costs."""
+    each = look.passes(run.settings.size) if look else 1
+    return len(run.fold_runs() or [run]) * (2 if options.flip else 1) * each
 
 
 def _info(run: Run, metrics: dict[str, Any], name: str) -> ModelInfo:
@@ -176,32 +193,47 @@ def _info(run: Run, metrics: dict[str, Any], name: str) -> ModelInfo:
     )
 
 
+def _views(model: Any, info: ModelInfo, look: Windows) -> onnx.ModelProto:
+    """Convert a network for both of its input sizes."""
+    whole = _convert(model, info.preprocessing.size, info)
+    return views_of(whole, _convert(model, look.size, info), look)
+
+
 def _serving(model: Any, size: int) -> Any:
     """Put the contract's input before a network: uint8 in, logit out."""
     pixels = keras.Input((size, size, 3), dtype="uint8", name=INPUT)
     return keras.Model(pixels, model(keras.layers.Rescaling(1.0)(pixels)))  # casts to float
 
 
-def _convert(model: Any, info: ModelInfo) -> onnx.ModelProto:
-    size = info.preprocessing.size
+def _convert(model: Any, size: int, info: ModelInfo) -> onnx.ModelProto:
     signature = [tf.TensorSpec((None, size, size, 3), tf.uint8, name=INPUT)]
     try:
-        proto, _ = tf2onnx.convert.from_keras(model, signature, opset=OPSET)
+        proto, _ = tf2onnx.convert.from_keras(_serving(model, size), signature, opset=OPSET)
     except Exception as error:  # tf2onnx raises whatever an operator leads it to
         raise ExportError(f"tf2onnx cannot convert {info.backbone}: {error}") from error
     return network_of(proto)
 
 
-def _logits(model: Any, pixels: NDArray[np.uint8], flip: bool) -> NDArray[np.float64]:
+def _enlarged(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Return a check image at the size of the file's input."""
+    return Preprocessing(size).apply(Image.fromarray(pixels))
+
+
+def _logits(
+    model: Any, pixels: NDArray[np.uint8], flip: bool, look: Windows | None, size: int
+) -> NDArray[np.float64]:
     """Return Keras' logits, float64 (N,); without `predict`, which would compile it first."""
+
+    def of(batch: NDArray[np.uint8]) -> NDArray[np.float64]:
+        if look:
+            return keras_logits(model, batch, look, size)
+        return np.asarray(model(batch.astype(np.float32), training=False), np.float64).ravel()
+
     views = [pixels, pixels[:, :, ::-1]] if flip else [pixels]
     logits = [
-        np.concatenate(
-            [model(view[at : at + 16], training=False) for at in range(0, len(view), 16)]
-        )
-        for view in views
+        np.concatenate([of(view[at : at + 16]) for at in range(0, len(view), 16)]) for view in views
     ]
-    return np.asarray(np.mean(logits, axis=0, dtype=np.float64)).ravel()
+    return np.asarray(np.mean(logits, axis=0))
 
 
 def _probabilities(

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from maskspot.errors import ExportError
 from maskspot.evaluation.calibration import Calibration
-from maskspot.exporting.heatmap import add_heatmap
+from maskspot.exporting.heatmap import CELLS, add_heatmap
 from maskspot.exporting.layout import drop_idle_reshapes, transpose_first
 from maskspot.modelfile import INPUT, KEY, OUTPUT, ModelInfo
 
@@ -44,7 +44,8 @@ def compose(
     logits = []
     for number, network in enumerate(networks, 1):
         prefix = f"{number}/" if len(networks) > 1 else ""
-        graph = _prefixed(network.graph, prefix, {INPUT: source, LOGIT: f"{prefix}{LOGIT}"})
+        ends = {INPUT: source, LOGIT: f"{prefix}{LOGIT}", CELLS: f"{prefix}{CELLS}"}
+        graph = prefixed(network.graph, prefix, ends)
         nodes += graph.node
         constants += graph.initializer
         logits.append(f"{prefix}{LOGIT}")
@@ -99,7 +100,7 @@ def network_of(proto: onnx.ModelProto) -> onnx.ModelProto:
             f"the graph has {len(graph.input)} inputs and {len(graph.output)} outputs, not one each"
         )
     names = {graph.input[0].name: INPUT, graph.output[0].name: LOGIT}
-    graph = _prefixed(graph, "", names)
+    graph = prefixed(graph, "", names)
     transpose_first(graph)
     drop_idle_reshapes(graph)
     return make_model(graph)
@@ -144,7 +145,22 @@ def open_session(proto: onnx.ModelProto, optimized: str | None = None) -> Any:
     )
 
 
-def _prefixed(graph: onnx.GraphProto, prefix: str, ends: dict[str, str]) -> onnx.GraphProto:
+def share_constants(graph: onnx.GraphProto) -> None:
+    """Keep one of constants that are equal: two networks with the same weights store them once."""
+    first: dict[bytes, str] = {}
+    same: dict[str, str] = {}
+    for tensor in list(graph.initializer):
+        name, tensor.name = tensor.name, ""
+        kept = first.setdefault(tensor.SerializeToString(), name)
+        tensor.name = name
+        if kept != name:
+            same[name] = kept
+            graph.initializer.remove(tensor)
+    for node in graph.node:
+        node.input[:] = [same.get(name, name) for name in node.input]
+
+
+def prefixed(graph: onnx.GraphProto, prefix: str, ends: dict[str, str]) -> onnx.GraphProto:
     """Return a copy whose names start with `prefix`, but for those that `ends` renames.
 
     Values get numbers: converters give each a name of a hundred letters, which in a small network
@@ -197,6 +213,7 @@ def _end(
     """
     nodes: list[Any] = []
     constants: list[Any] = []
+    double = np.float64
 
     def add(operator: str, *inputs: str, **attributes: Any) -> str:
         name = f"end/{len(nodes)}-{operator}"
@@ -217,10 +234,16 @@ def _end(
         last = add("Reshape", last, constant("halves", [2, -1], np.int64))
         last = add("ReduceMean", last, axes=[0], keepdims=0)
         last = add("Reshape", last, constant("column", [-1, 1], np.int64))
-    if calibration != Calibration():
-        last = add("Mul", last, constant("scale", calibration.scale, np.float64))
-        last = add("Add", last, constant("bias", calibration.bias, np.float64))
-    nodes.append(helper.make_node("Sigmoid", [last], [OUTPUT], OUTPUT))
+    if (calibration.scale, calibration.bias) != (1, 0):
+        last = add("Mul", last, constant("scale", calibration.scale, double))
+        last = add("Add", last, constant("bias", calibration.bias, double))
+    if calibration.bound:
+        last = add("Mul", add("Sigmoid", last), constant("span", 1 - 2 * calibration.bound, double))
+        nodes.append(
+            helper.make_node("Add", [last, constant("bound", calibration.bound, double)], [OUTPUT])
+        )
+    else:
+        nodes.append(helper.make_node("Sigmoid", [last], [OUTPUT], OUTPUT))
     return nodes, constants
 
 

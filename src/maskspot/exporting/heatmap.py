@@ -18,24 +18,35 @@ from maskspot.modelfile import HEATMAP
 _FLATTENING = ("Squeeze", "Reshape", "Flatten")
 
 
-class Heatmap:
-    """Nodes that give a map, in the making."""
+CELLS = "cells"
+"""A network's own logit of each cell, float32 (N, h, w), where its graph computes them; their mean
+is the logit of the whole."""
 
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
+
+class Nodes:
+    """Nodes and constants in the making, named after what they are for."""
+
+    def __init__(self, purpose: str) -> None:
+        self._purpose = purpose
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
 
     def add(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         """Add a node, and return its output's name."""
-        name = output or f"{HEATMAP}/{len(self.nodes)}-{operator}"
-        self.nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
+        name = output or f"{self._purpose}/{len(self._nodes)}-{operator}"
+        self._nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
         return name
 
     def constant(self, values: Any, dtype: Any) -> str:
         """Add a constant, and return its name."""
-        name = f"{HEATMAP}/constant-{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.array(values, dtype), name))
+        name = f"{self._purpose}/constant-{len(self._constants)}"
+        self._constants.append(numpy_helper.from_array(np.array(values, dtype), name))
         return name
+
+    def append_to(self, graph: onnx.GraphProto) -> None:
+        """Put them behind a graph's own."""
+        graph.node.extend(self._nodes)
+        graph.initializer.extend(self._constants)
 
 
 def add_heatmap(
@@ -55,7 +66,7 @@ def add_heatmap(
         False where a network does not end in global average pooling and one dense unit: then
         nothing has changed.
     """
-    new = Heatmap()
+    new = Nodes(HEATMAP)
     maps = [_map(new, graph, logit) for logit in logits]
     if None in maps:
         return False
@@ -63,15 +74,47 @@ def add_heatmap(
     if flip:
         last = _unflip(new, last)
     new.add("Mul", last, new.constant(calibration.scale, np.float32), output=HEATMAP)
-    graph.node.extend(new.nodes)
-    graph.initializer.extend(new.constants)
+    new.append_to(graph)
     shape = ["N", "height", "width"]
     graph.output.append(helper.make_tensor_value_info(HEATMAP, onnx.TensorProto.FLOAT, shape))
     return True
 
 
-def _map(new: Heatmap, graph: onnx.GraphProto, logit: str) -> str | None:
+def add_cells(new: Nodes, graph: onnx.GraphProto, logit: str) -> bool:
+    """Add the logit of each cell, (N, h, w) `cells`; False where the network's end is not known."""
+    end = _end_of(graph, logit)
+    if end is None:
+        return False
+    features, weights, bias = end
+    new.add("Add", _totals(new, features, weights), bias, output=CELLS)
+    return True
+
+
+def _map(new: Nodes, graph: onnx.GraphProto, logit: str) -> str | None:
     """Add what each cell adds to a network's logit, (N, h, w); None where that is not known."""
+    cells = logit.removesuffix("logit") + CELLS
+    if any(cells in node.output for node in graph.node):
+        totals = cells
+    elif (end := _end_of(graph, logit)) is not None:
+        totals = _totals(new, *end[:2])
+    else:
+        return None
+    shape = new.add(
+        "Slice", new.add("Shape", totals), *(new.constant([n], np.int64) for n in (1, 3))
+    )
+    count = new.add("Cast", new.add("ReduceProd", shape, keepdims=0), to=onnx.TensorProto.FLOAT)
+    return new.add("Div", totals, count)
+
+
+def _totals(new: Nodes, features: str, weights: str) -> str:
+    """Add each cell's features times the last layer's weights, (N, h, w)."""
+    # A convolution of single cells, as a product and a sum would take as long as a layer.
+    kernel = new.add("Reshape", weights, new.constant([1, -1, 1, 1], np.int64))
+    return new.add("Squeeze", new.add("Conv", features, kernel), new.constant([1], np.int64))
+
+
+def _end_of(graph: onnx.GraphProto, logit: str) -> tuple[str, str, str] | None:
+    """Return the names of the last features, and of the last layer's weights and bias."""
     makers = {name: node for node in graph.node for name in node.output}
 
     def maker(names: Sequence[str], *kinds: str) -> onnx.NodeProto | None:
@@ -79,24 +122,20 @@ def _map(new: Heatmap, graph: onnx.GraphProto, logit: str) -> str | None:
         return next((node for node in found if node.op_type in kinds), None)
 
     biased = maker([logit], "Add", "Gemm")
-    dense = maker(biased.input, "MatMul") if biased and biased.op_type == "Add" else biased
+    if biased is None:
+        return None
+    dense = biased if biased.op_type == "Gemm" else maker(biased.input, "MatMul")
     below = maker(dense.input[:1], "GlobalAveragePool", *_FLATTENING) if dense else None
     while below is not None and below.op_type in _FLATTENING:
         below = maker(below.input[:1], "GlobalAveragePool", *_FLATTENING)
     if dense is None or below is None:
         return None
-    # A convolution of single cells, as a product and a sum would take as long as a layer.
-    weights = new.add("Reshape", dense.input[1], new.constant([1, -1, 1, 1], np.int64))
-    maps = new.add("Conv", below.input[0], weights)
-    total = new.add("Squeeze", maps, new.constant([1], np.int64))
-    shape = new.add(
-        "Slice", new.add("Shape", total), *(new.constant([n], np.int64) for n in (1, 3))
-    )
-    cells = new.add("Cast", new.add("ReduceProd", shape, keepdims=0), to=onnx.TensorProto.FLOAT)
-    return new.add("Div", total, cells)
+    added = (name for name in biased.input if name not in dense.output)
+    bias = biased.input[2] if biased.op_type == "Gemm" else next(added)
+    return below.input[0], dense.input[1], bias
 
 
-def _unflip(new: Heatmap, maps: str) -> str:
+def _unflip(new: Nodes, maps: str) -> str:
     """Average the maps of images with those of their mirror images, turned back."""
     zero, one, two = (new.constant(number, np.int64) for number in (0, 1, [2]))
     height_width = new.add(

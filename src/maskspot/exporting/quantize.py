@@ -18,7 +18,6 @@ from onnxruntime.quantization import (
 )
 
 from maskspot.evaluation.calibration import Calibration
-from maskspot.evaluation.logistic import sigmoid
 from maskspot.evaluation.metrics import log_loss
 from maskspot.exporting.compress import to_float16
 from maskspot.exporting.graph import make_model, open_session, run
@@ -79,7 +78,7 @@ def quantize(network: onnx.ModelProto, samples: Samples, calibration: Calibratio
         return float(np.mean((logits - exact) ** 2))
 
     def probabilities(proto: onnx.ModelProto) -> NDArray[np.float64]:
-        return sigmoid(calibration.scale * run(proto, samples.held_back) + calibration.bias)
+        return calibration.of_logits(run(proto, samples.held_back))
 
     layers = quantizer.layers
     count = min(quantizer.cuts(), key=error)

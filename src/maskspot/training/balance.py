@@ -6,12 +6,13 @@ kind counts for more. Without it a network learns how the photos were gathered.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskspot.checking.leaks import file_features
+from maskspot.checking.leaks import file_features, out_of_fold_auc
 from maskspot.checking.photos import read_photos
 from maskspot.datasets.facts import read_fact
 from maskspot.datasets.labels import Labelled
@@ -22,15 +23,31 @@ LIMIT = 4.0
 unusual images must not stand for a whole source."""
 
 _PENALTY = 1e-3
+_FOLDS = 5
 
 
-def balanced_weights(
+@dataclass(frozen=True)
+class Balance:
+    """Weights of images, and what they do.
+
+    Attributes:
+        weights: float32 (N,), their mean 1; 0 where the target is NaN.
+        before: how well files and facts predict the label, as AUC.
+        after: the same of images drawn by their weights.
+    """
+
+    weights: NDArray[np.float32]
+    before: float
+    after: float
+
+
+def balance(
     folders: Sequence[Path],
     images: Sequence[Labelled],
     targets: NDArray[np.float32],
     columns: Sequence[str],
-) -> NDArray[np.float32]:
-    """Return the weight of each image, float32 (N,), their mean 1; 0 where the target is NaN.
+) -> Balance:
+    """Weigh images so that their files and facts no longer predict the label.
 
     Args:
         folders: the data sets, with the CSV of facts that `datasets.facts` reads.
@@ -49,7 +66,24 @@ def balanced_weights(
     )
     weights = np.zeros(len(images), np.float32)
     weights[usable] = inverse_propensity(features, targets[usable])
-    return weights
+    before, after = telling(features, targets[usable], weights[usable])
+    return Balance(weights, before, after)
+
+
+def telling(
+    features: NDArray[np.float64], targets: NDArray[np.float32], weights: NDArray[np.float32]
+) -> tuple[float, float]:
+    """Return how well features predict labels, as AUC, out of fold: of all rows, and by weight.
+
+    By weight means of as many rows, drawn with probabilities in proportion to their weights; the
+    copies of a row are in one fold.
+    """
+    rng = np.random.default_rng(0)
+    folds = rng.integers(0, _FOLDS, len(targets))
+    drawn = rng.choice(len(targets), len(targets), p=weights / weights.sum(dtype=np.float64))
+    rows = (np.arange(len(targets)), drawn)
+    before, after = (out_of_fold_auc(features[at], targets[at], folds[at]) for at in rows)
+    return before, after
 
 
 def inverse_propensity(

@@ -34,8 +34,10 @@ class Run:
     `train_accuracy.png`, `validation.csv`, `metrics.json`, `best.keras` and `last.keras` (the
     network after the best and the last epoch), `checkpoint.keras` (the last epoch's with the
     optimizer's state, to resume from) and `check_pixels.npy` (validation images, against which
-    an export is checked). A run with folds holds such a folder for each, `fold-1` and on, and
-    `oof.csv`, what each says of the images that it never saw, in place of `validation.csv`.
+    an export is checked); with the setting `balance`, `balance.json` (how well files and facts
+    predict the labels, as AUC, before and after weighting). A run with folds holds such a folder
+    for each, `fold-1` and on, and `oof.csv`, what each says of the images that it never saw, in
+    place of `validation.csv`.
     """
 
     folder: Path

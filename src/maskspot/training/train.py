@@ -15,7 +15,7 @@ from maskspot.datasets.labels import Labelled, read_folders
 from maskspot.errors import DataError, UsageError
 from maskspot.evaluation.metrics import summary
 from maskspot.images import Preprocessing
-from maskspot.training.balance import balanced_weights
+from maskspot.training.balance import balance
 from maskspot.training.loop import Listener, Task, fit
 from maskspot.training.pipeline import Examples, split
 from maskspot.training.pixels import Pixels, load_pixels
@@ -161,7 +161,9 @@ def load(run: Run, listener: Listener) -> tuple[list[Labelled], Examples]:
     weights = np.ones(len(images), np.float32)
     if settings.balance:
         columns = [name.strip() for name in settings.balance.split(",")]
-        weights = balanced_weights(run.data, images, targets, columns)
+        found = balance(run.data, images, targets, columns)
+        weights = found.weights
+        run.write_json("balance.json", {"before": found.before, "after": found.after})
     return images, Examples(pixels.array, targets, source.array, boxes, weights)
 
 

@@ -1,0 +1,160 @@
+"""A network that looks twice: at the whole image, and in one larger pass at windows of it.
+
+A small mask in a large scene is a few pixels of the network's input. In a pass over a larger copy
+of the image, the class activation map (Zhou et al. 2016) holds a logit for each cell; its mean
+over a window of cells is what the network says of that part of the image alone. The windows'
+log-mean-exp, a soft maximum, is averaged with the logit of the whole image.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from onnx import helper
+
+from maskspot.errors import ExportError
+from maskspot.exporting.graph import LOGIT, make_model, prefixed, share_constants
+from maskspot.exporting.heatmap import CELLS, Nodes, add_cells
+from maskspot.exporting.shrink import shrink_nodes, shrunk
+from maskspot.modelfile import INPUT
+
+ENLARGED = 7 / 4
+"""Side of the larger pass by that of the network's input: 448 to 256 pixels."""
+
+STRIDE = 32
+"""Pixels to a cell of the last features, along each side."""
+
+TEMPERATURES = (0.25, 0.5, 1.0, 2.0)
+"""What `exporting.calibrating` chooses from."""
+
+WHOLE, WINDOWS = "whole", "windows"
+"""Outputs of `views_of`: float32 (N, 1) and (N, K)."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How a network looks twice.
+
+    Attributes:
+        size: side of the model's input, in pixels.
+        cells: side of a window, in cells of the map, each of 32 pixels.
+        step: from one window to the next, in cells.
+        share: of the windows in the logit; the rest is the whole image's.
+        temperature: of the log-mean-exp; near 0 it is the maximum.
+    """
+
+    size: int
+    cells: int = 8
+    step: int = 2
+    share: float = 0.5
+    temperature: float = 1.0
+
+    @classmethod
+    def for_size(cls, size: int) -> "Windows":
+        """Return windows of 4/7 of the larger input, a quarter of that apart: 8 cells of 14."""
+        large = round(size * ENLARGED)
+        cells = max(1, round(-(-large // STRIDE) / ENLARGED))
+        return cls(large, cells, max(1, cells // 4))
+
+    def passes(self, size: int) -> int:
+        """Return the cost in passes of a network of an input size."""
+        return round(1 + (self.size / size) ** 2)
+
+    def combine(
+        self, whole: NDArray[np.float64], windows: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the logit, (N,), of those of the whole, (N,), and of the windows, (N, K)."""
+        return (1 - self.share) * whole + self.share * soft_maximum(windows, self.temperature)
+
+
+def soft_maximum(values: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """Return T log(mean(exp(v / T))) along the last axis."""
+    scaled = values / temperature
+    peak = scaled.max(-1)
+    return np.asarray(temperature * (peak + np.log(np.exp(scaled - peak[..., None]).mean(-1))))
+
+
+def views_of(whole: onnx.ModelProto, fine: onnx.ModelProto, windows: Windows) -> onnx.ModelProto:
+    """Return the graph from the larger input to the logits of the whole image and of its windows.
+
+    Args:
+        whole: a network, uint8 (N, S, S, 3) `images` to float32 (N, 1) `logit`.
+        fine: the same network for the larger input, uint8 (N, L, L, 3).
+        windows: how it looks.
+
+    Raises:
+        ExportError: the network does not end in global average pooling and one dense unit.
+    """
+    small = whole.graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    nodes, constants = shrink_nodes(INPUT, "small", windows.size, small)
+    first = prefixed(whole.graph, "whole/", {INPUT: "small", LOGIT: WHOLE})
+    second = prefixed(fine.graph, "fine/", {INPUT: INPUT, LOGIT: "fine/logit"})
+    graph = helper.make_graph(
+        [*nodes, *first.node, *second.node],
+        "views",
+        list(fine.graph.input),
+        [
+            helper.make_tensor_value_info(WHOLE, onnx.TensorProto.FLOAT, ["N", 1]),
+            helper.make_tensor_value_info(WINDOWS, onnx.TensorProto.FLOAT, ["N", "K"]),
+        ],
+        [*constants, *first.initializer, *second.initializer],
+    )
+    new = Nodes("windows")
+    if not add_cells(new, graph, "fine/logit"):
+        raise ExportError("windows need a network that ends in average pooling and one dense unit")
+    planes = new.add("Unsqueeze", CELLS, new.constant([1], np.int64))
+    means = new.add(
+        "AveragePool", planes, kernel_shape=[windows.cells] * 2, strides=[windows.step] * 2
+    )
+    new.add("Flatten", means, output=WINDOWS, axis=1)
+    new.append_to(graph)
+    share_constants(graph)
+    return make_model(graph)
+
+
+def windowed(views: onnx.ModelProto, windows: Windows) -> onnx.ModelProto:
+    """Return a network, `images` to `logit`, that combines the views of `views_of`."""
+    graph = onnx.GraphProto()
+    graph.CopyFrom(views.graph)
+    new = Nodes("combine")
+    temperature = new.constant(windows.temperature, np.float32)
+    scaled = new.add("Div", WINDOWS, temperature)
+    total = new.add("ReduceLogSumExp", scaled, axes=[1], keepdims=1)
+    one, two = (new.constant([number], np.int64) for number in (1, 2))
+    count = new.add("Slice", new.add("Shape", WINDOWS), one, two)
+    mean = new.add("Log", new.add("Cast", count, to=onnx.TensorProto.FLOAT))
+    soft = new.add("Sub", total, mean)
+    parts = (
+        new.add("Mul", WHOLE, new.constant(1 - windows.share, np.float32)),
+        new.add("Mul", soft, new.constant(windows.share * windows.temperature, np.float32)),
+    )
+    new.add("Add", *parts, output=LOGIT)
+    new.append_to(graph)
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info(LOGIT, onnx.TensorProto.FLOAT, ["N", 1]))
+    return make_model(graph)
+
+
+def keras_logits(
+    model: Any, pixels: NDArray[np.uint8], windows: Windows, size: int
+) -> NDArray[np.float64]:
+    """Return what a Keras network says when it looks twice, (N,): what an export is checked by.
+
+    Args:
+        model: of `training.network.build`.
+        pixels: uint8 (N, L, L, 3).
+        windows: how it looks.
+        size: side of the network's own input.
+    """
+    pooled = model.get_layer("pool")
+    features = keras.Model(model.input, pooled.input)(pixels.astype(np.float32), training=False)
+    weights, bias = model.get_layer("logit").get_weights()
+    cells = np.asarray(features, np.float64) @ weights[:, 0] + bias[0]
+    seen = sliding_window_view(cells, (windows.cells, windows.cells), axis=(1, 2))
+    seen = seen[:, :: windows.step, :: windows.step].mean((-1, -2))
+    whole = model(shrunk(pixels, size).astype(np.float32), training=False)
+    return windows.combine(np.asarray(whole, np.float64).ravel(), seen.reshape(len(pixels), -1))
