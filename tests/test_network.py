@@ -29,9 +29,7 @@ SMALL = {"backbone": "mobilenet-0.25", "size": 32}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["efficientnet-lite0", *(f"efficientnet-b{at}" for at in range(8))]
-)
+@pytest.mark.parametrize("name", [*backbones.LITE, *(f"efficientnet-b{at}" for at in range(8))])
 def test_every_efficientnet_goes_from_scratch_to_a_model_file(
     name: str, demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,3 +222,25 @@ def test_normalisation_is_inside_the_network() -> None:
         np.testing.assert_allclose(
             np.asarray(model.get_layer("normalisation")(grey))[0, 0, 0], value, atol=1e-5
         )
+
+
+@pytest.mark.parametrize(("name", "millions"), [("lite0", 3.4), ("lite1", 4.1), ("lite2", 4.8)])
+def test_lite_networks_have_the_parameters_that_their_authors_count(
+    name: str, millions: float
+) -> None:
+    """4.7, 5.4 and 6.1 million (their README), of which 1.28 are ImageNet's last layer."""
+    backbone = backbones.BACKBONES[f"efficientnet-{name}"]()
+    made = backbone.build(input_shape=(None, None, 3), include_top=False, weights=None)
+    count = sum(int(np.prod(each.shape)) for each in made.trainable_weights)
+    assert count / 1e6 == pytest.approx(millions, abs=0.06)
+
+
+def test_frozen_layers_keep_their_weights_and_statistics() -> None:
+    model = network.build(resolve(options=SMALL | {"weights": "none", "freeze": 0.5}))
+    layers = body(model).layers
+    frozen = [layer.trainable for layer in layers]
+    assert frozen == [False] * (len(layers) // 2) + [True] * (len(layers) - len(layers) // 2)
+    norm = next(layer for layer in layers if "bn" in layer.name)
+    before = norm.moving_mean.numpy()
+    model(np.full((2, 32, 32, 3), 200, np.float32), training=True)
+    np.testing.assert_array_equal(norm.moving_mean.numpy(), before)

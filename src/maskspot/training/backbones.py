@@ -1,5 +1,6 @@
 """The backbones that a network may have, each with the pixels that it wants."""
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,8 +68,35 @@ def _efficientnet(name: str, build: Callable[..., Any]) -> Backbone:
     )
 
 
-def _efficientnet_lite0() -> Backbone:
-    """EfficientNet-B0 less squeeze-and-excitation, its swish made ReLU6: the authors' Lite0.
+LITE = {
+    "efficientnet-lite0": (1.0, 1.0),
+    "efficientnet-lite1": (1.0, 1.1),
+    "efficientnet-lite2": (1.1, 1.2),
+}
+"""Width and depth of the EfficientNet-Lite networks, by which B0's blocks are scaled."""
+
+
+def lite_blocks(width: float, depth: float) -> list[Any]:
+    """Return the blocks of an EfficientNet-Lite: B0's, scaled, without squeeze-and-excitation.
+
+    Unlike those of EfficientNet-B1 to B7, the first and last blocks are not repeated more often,
+    and stem and head stay as they are.
+    """
+    plain = [args._replace(se_ratio=None) for args in efficientnet.model.DEFAULT_BLOCKS_ARGS]
+    return [
+        args._replace(
+            input_filters=efficientnet.model.round_filters(args.input_filters, width, 8),
+            output_filters=efficientnet.model.round_filters(args.output_filters, width, 8),
+            num_repeat=args.num_repeat
+            if args in (plain[0], plain[-1])
+            else math.ceil(args.num_repeat * depth),
+        )
+        for args in plain
+    ]
+
+
+def _efficientnet_lite(width: float, depth: float) -> Backbone:
+    """EfficientNet-B0 less squeeze-and-excitation, its swish made ReLU6: the authors' Lite.
 
     https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite, whose
     pixels are (x - 127) / 128.
@@ -80,7 +108,7 @@ def _efficientnet_lite0() -> Backbone:
         return layer.__class__.from_config(layer.get_config())
 
     def build(**options: Any) -> Any:
-        blocks = [args._replace(se_ratio=None) for args in efficientnet.model.DEFAULT_BLOCKS_ARGS]
+        blocks = lite_blocks(width, depth)
         full = efn.EfficientNetB0(blocks_args=blocks, drop_connect_rate=0, **options)
         return keras.models.clone_model(full, clone_function=plain)
 
@@ -132,7 +160,7 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
         )
         for size in range(8)
     },
-    "efficientnet-lite0": _efficientnet_lite0,
+    **{name: partial(_efficientnet_lite, *sizes) for name, sizes in LITE.items()},
     "mobilenet-0.25": _mobilenet,
     **{name: partial(_keras, name) for name in _KERAS_WEIGHTS},
 }

@@ -35,7 +35,7 @@ WEIGHTS = ("imagenet", "noisy-student", "maskspot", "none")
 
 BACKBONES = (
     *(f"efficientnet-b{size}" for size in range(8)),
-    *("efficientnet-lite0", "mobilenet-0.25"),
+    *("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2", "mobilenet-0.25"),
     *("inception-v3", "inception-resnet-v2", "xception", "vgg16"),
 )
 """What `backbone` may say; `backbones` builds them."""

