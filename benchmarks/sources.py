@@ -1,0 +1,72 @@
+"""How good is a recipe on photos of sources that it has not seen?
+
+    python benchmarks/sources.py RUN DATA... [--views views.npz] [--column source]
+
+RUN is a finished run of `maskspot train DATA... --folds K --group source`: each image is judged by
+the network that saw nothing of its source, once as a whole and once with windows, as
+`export --windows` combines them; combination and calibration are fitted on the other folds. The
+false alarms are images without a mask whose probability is above one half.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from measuring import table
+from numpy.typing import NDArray
+from windows import Seen, load, out_of_fold, whole_and, windows_of
+
+from maskspot.datasets.facts import read_fact
+from maskspot.datasets.labels import read_folders
+from maskspot.evaluation.calibration import prior_weights
+from maskspot.evaluation.metrics import auc, log_loss
+from maskspot.exporting.windows import Windows
+
+
+def main() -> None:
+    """Print a table for the whole image alone, and one with windows."""
+    words = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    words.add_argument("run", type=Path)
+    words.add_argument("data", type=Path, nargs="+")
+    words.add_argument("--views", type=Path)
+    words.add_argument("--column", default="source")
+    given = words.parse_args()
+    seen, look = load(given.run, given.views), Windows.for_size(256)
+    parts = windows_of(seen.cells[look.size], look.cells, look.step)
+    items = read_folders(given.data)
+    facts = dict(
+        zip([item.name for item in items], read_fact(given.column, given.data, items), strict=True)
+    )
+    sources = np.array([facts[name] for name in seen.names])
+    print("whole image\n" + table_of(seen, sources, out_of_fold(seen, seen.whole[:, None])))
+    both = out_of_fold(seen, whole_and(seen.whole, parts))
+    print("\nwith windows\n" + table_of(seen, sources, both))
+
+
+def table_of(seen: Seen, sources: NDArray[np.str_], p: NDArray[np.float64]) -> str:
+    """Return a Markdown table: all images, then each source, the largest first."""
+    names, counts = np.unique(sources, return_counts=True)
+    order = names[np.argsort(-counts)]
+    rows = [("all", np.ones(len(p), bool)), *((name, sources == name) for name in order)]
+    header = ["", "images", "masks", "log loss", "accuracy", "AUC", "false alarms"]
+    lines = [[name, *numbers(seen.targets[at], p[at])] for name, at in rows]
+    weights = prior_weights(seen.targets, 0.5)
+    even = -(weights @ np.log(np.where(seen.targets == 1, p, 1 - p))) / len(p)
+    return table(header, lines) + f"\n\nlog loss with both classes in equal parts: {even:.4f}"
+
+
+def numbers(t: NDArray[np.float64], p: NDArray[np.float64]) -> list[str]:
+    """Return the cells of a row."""
+    both = 0 < t.mean() < 1
+    alarms = f"{(p[t == 0] > 0.5).mean():.2%}" if (t == 0).any() else ""  # noqa: PLR2004
+    right = ((p > 0.5) == (t == 1)).mean()  # noqa: PLR2004
+    return [
+        *(str(len(t)), str(int(t.sum())), f"{log_loss(t, p):.4f}", f"{right:.4f}"),
+        *(f"{auc(t, p):.4f}" if both else "one class", alarms),
+    ]
+
+
+if __name__ == "__main__":
+    main()
