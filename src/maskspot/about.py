@@ -32,19 +32,20 @@ def model_rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "backbone", facts["backbone"]
     yield "size", megabytes(facts)
     yield "question", facts["question"]
-    shape = facts["preprocessing"]
-    size = f"{shape['size']}×{shape['size']} px"  # noqa: RUF001
-    yield "preprocessing", ", ".join([size, *(str(shape[key]) for key in ("fit", "filter"))])
+    yield "preprocessing", ", ".join(_preprocessing(facts["preprocessing"]))
     yield "passes", f"{facts['passes']} an image"
     yield "heatmap", "yes" if facts["heatmap"] else "no"
     if facts["metrics"]:
         yield "validation", _numbers(facts["metrics"])
     calibration = facts["calibration"]
     if calibration:
-        yield "calibration", _numbers({key: calibration.get(key) for key in ("scale", "bias")})
+        keys = [key for key in ("scale", "bias", "bound", "prior") if key in calibration]
+        yield "calibration", _numbers({key: calibration[key] for key in keys})
         for when in ("before", "after"):
             if isinstance(calibration.get(when), Mapping):
                 yield f"  {when}", _numbers(calibration[when])
+    if facts["windows"]:
+        yield "windows", _numbers(facts["windows"])
     if facts["storage"]:
         yield "storage", _numbers(facts["storage"])
     for key, shown in (("weights", "started from"), ("data", "learned from")):
@@ -56,6 +57,16 @@ def model_rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "file", facts["file"]
     if facts["card"]:
         yield "card", facts["card"]
+
+
+def _preprocessing(shape: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{shape['size']}×{shape['size']} px"  # noqa: RUF001
+    yield shape["fit"]
+    yield shape["filter"]
+    if shape["reduce"]:
+        yield f"JPEGs reduced while {shape['reduce']} times as large"
+    if shape["srgb"]:
+        yield "profiles to sRGB"
 
 
 def megabytes(facts: Mapping[str, Any]) -> str:
