@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from measuring import table
 from numpy.typing import NDArray
-from windows import Seen, load, out_of_fold, whole_and, windows_of
+from windows import Floats, Seen, load, out_of_fold
 
 from maskspot.datasets.facts import read_fact
 from maskspot.datasets.labels import read_folders
@@ -33,16 +33,22 @@ def main() -> None:
     words.add_argument("--views", type=Path)
     words.add_argument("--column", default="source")
     given = words.parse_args()
-    seen, look = load(given.run, given.views), Windows.for_size(256)
-    parts = windows_of(seen.cells[look.size], look.cells, look.step)
+    seen = load(given.run, given.views)
     items = read_folders(given.data)
     facts = dict(
         zip([item.name for item in items], read_fact(given.column, given.data, items), strict=True)
     )
     sources = np.array([facts[name] for name in seen.names])
     print("whole image\n" + table_of(seen, sources, out_of_fold(seen, seen.whole[:, None])))
-    both = out_of_fold(seen, whole_and(seen.whole, parts))
+    both = out_of_fold(seen, views(seen))
     print("\nwith windows\n" + table_of(seen, sources, both))
+
+
+def views(seen: Seen) -> dict[Windows, Floats]:
+    """Return the whole image's logit beside that of the windows, for all windows to choose from."""
+    choices = Windows.choices(256)
+    cells = seen.cells[choices[0].size]
+    return {each: np.stack([seen.whole, each.maximum(cells)], 1) for each in choices}
 
 
 def table_of(seen: Seen, sources: NDArray[np.str_], p: NDArray[np.float64]) -> str:

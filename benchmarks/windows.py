@@ -10,7 +10,7 @@ seconds. Log loss is of both classes in equal parts.
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -194,7 +194,7 @@ def whole_and(whole: Floats | None, parts: Floats) -> dict[float, Floats]:
     }
 
 
-def quality(seen: Seen, features: Floats | dict[float, Floats]) -> tuple[float, float, float]:
+def quality(seen: Seen, features: Floats | Mapping[Any, Floats]) -> tuple[float, float, float]:
     """Return log loss, accuracy and AUC out of fold, fitted on the other folds."""
     p = out_of_fold(seen, features)
     weights = prior_weights(seen.targets, 0.5)
@@ -203,9 +203,9 @@ def quality(seen: Seen, features: Floats | dict[float, Floats]) -> tuple[float, 
     return float(loss), float(weights @ (right > 0.5)) / len(p), auc(seen.targets, p)  # noqa: PLR2004
 
 
-def out_of_fold(seen: Seen, features: Floats | dict[float, Floats]) -> Floats:
+def out_of_fold(seen: Seen, features: Floats | Mapping[Any, Floats]) -> Floats:
     """Return probabilities, (N,), combined and calibrated as the other folds say."""
-    choices = features if isinstance(features, dict) else {1.0: features}
+    choices = features if isinstance(features, Mapping) else {1.0: features}
     result = np.empty(len(seen.targets))
     for fold in np.unique(seen.folds):
         rest, out = seen.folds != fold, seen.folds == fold

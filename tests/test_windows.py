@@ -29,7 +29,7 @@ pytestmark = pytest.mark.train
 
 SIZE = 64
 INFO = ModelInfo("m", Preprocessing(SIZE), "mobilenet-0.25")
-LOOK = Windows.for_size(SIZE)
+LOOK = Windows.of(SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, demo_data: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def views(run: Run) -> onnx.ModelProto:
-    return exporting._views(network.load(run.kept()), INFO, LOOK)
+    return exporting._views(network.load(run.kept()), INFO, LOOK.size)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_a_network_without_average_pooling_has_no_windows() -> None:
         [helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["N", 1])],
     )
     with pytest.raises(ExportError, match="average pooling"):
-        views_of(make_model(graph), make_model(graph), LOOK)
+        views_of(make_model(graph), make_model(graph))
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -133,16 +133,18 @@ def test_a_file_with_windows_is_verified_calibrated_and_shows_a_finer_heatmap(
 
 
 def test_what_is_fitted_finds_masks_in_windows_alone() -> None:
-    """Where the whole image says nothing, the windows get all of the weight."""
+    """Where the whole image says nothing, the windows get all of the weight, and are small."""
     rng = np.random.default_rng(0)
     targets = rng.integers(0, 2, 800).astype(float)
-    parts = rng.normal(-3, 1, (800, 16))
-    parts[np.arange(800), rng.integers(0, 16, 800)] += 6 * targets
+    cells = rng.normal(-3, 1, (800, 14, 14))
+    for row in np.flatnonzero(targets):
+        top, left = rng.integers(0, 11, 2)
+        cells[row, top : top + 4, left : left + 4] += 6
     whole = rng.normal(0, 1, 800)
-    found = calibrating.fit_windows(LOOK, targets, whole, parts, 0.5)
+    found = calibrating.fit_windows(256, targets, whole, cells, 0.5)
     assert found.share > 0.9
-    assert found.temperature < 2
-    turned = calibrating.fit_windows(LOOK, targets, 4 * targets - 2 + whole, parts * 0, 0.5)
+    assert found.cells == 4
+    turned = calibrating.fit_windows(256, targets, 4 * targets - 2 + whole, cells * 0, 0.5)
     assert turned.share < 0.2
 
 

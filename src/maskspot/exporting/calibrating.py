@@ -14,7 +14,8 @@ from maskspot.errors import DataError, ImageError, UsageError
 from maskspot.evaluation.calibration import Calibration, bounds_for, fit, prior_weights, quality
 from maskspot.evaluation.logistic import newton
 from maskspot.exporting.graph import open_session
-from maskspot.exporting.windows import TEMPERATURES, WHOLE, WINDOWS, Windows, soft_maximum
+from maskspot.exporting.heatmap import CELLS
+from maskspot.exporting.windows import WHOLE, Windows
 from maskspot.images import Preprocessing
 from maskspot.modelfile import INPUT
 from maskspot.threads import usable_cpus
@@ -99,7 +100,7 @@ def held_back(run: Run) -> list[Labelled]:
 def view_logits(
     views: onnx.ModelProto, items: Sequence[Labelled], preprocessing: Preprocessing
 ) -> tuple[Floats, Floats, Floats]:
-    """Return targets (N,) and the logits of whole images (N,) and of windows (N, K).
+    """Return targets (N,), logits of whole images (N,), and of the cells of the map (N, h, w).
 
     Images that cannot be read are left out.
 
@@ -115,33 +116,33 @@ def view_logits(
             pixels = preprocessing.read(item.path)
         except ImageError:
             return None
-        whole, windows = session.run([WHOLE, WINDOWS], {INPUT: pixels[None]})
-        return item.target, whole[0], windows[0]
+        whole, cells = session.run([WHOLE, CELLS], {INPUT: pixels[None]})
+        return item.target, whole[0, 0], cells[0]
 
     with ThreadPoolExecutor(usable_cpus()) as pool:
         seen = [each for each in pool.map(look, items) if each is not None]
-    targets, whole, windows = (np.array(each, np.float64) for each in zip(*seen, strict=True))
-    return targets, whole[:, 0], windows
+    targets, whole, cells = (np.array(each, np.float64) for each in zip(*seen, strict=True))
+    return targets, whole, cells
 
 
-def fit_windows(
-    windows: Windows, targets: Floats, whole: Floats, parts: Floats, prior: float
-) -> Windows:
-    """Return the windows with the share and temperature of least log loss on held-back images.
+def fit_windows(size: int, targets: Floats, whole: Floats, cells: Floats, prior: float) -> Windows:
+    """Return the windows of least log loss on held-back images, of `Windows.choices`.
 
     Args:
-        windows: how the network looks.
+        size: side of the network's own input.
         targets: 0 or 1, (N,).
         whole: logits of the whole images, (N,).
-        parts: logits of their windows, (N, K).
+        cells: logits of the cells of their maps, (N, h, w).
         prior: the share of masks that images are weighted to.
     """
     weights, found = prior_weights(targets, prior), []
-    for temperature in TEMPERATURES:
-        features = np.stack([whole, soft_maximum(parts, temperature), np.ones(len(whole))], 1)
+    for windows in Windows.choices(size):
+        if windows.cells > cells.shape[1]:
+            continue
+        features = np.stack([whole, windows.maximum(cells), np.ones(len(whole))], 1)
         w = newton(features, targets, np.array([0.5, 0.5, 0]), 0 * whole, weights)
         margin = features @ w
         loss = float(weights @ (np.logaddexp(0, margin) - targets * margin))
         share = float(np.clip(w[1] / max(w[0] + w[1], 1e-9), 0, 1))
-        found.append((loss, replace(windows, share=share, temperature=temperature)))
+        found.append((loss, replace(windows, share=share)))
     return min(found, key=lambda each: each[0])[1]

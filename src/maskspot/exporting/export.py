@@ -99,7 +99,7 @@ def export(
     models = [network.load(each.kept()) for each in runs]
     if options.windows:
         look, calibration, facts, measured = _look(run, info, options)
-        networks = [windowed(_views(model, info, look), look) for model in models]
+        networks = [windowed(_views(model, info, look.size), look) for model in models]
         info = replace(
             info,
             preprocessing=replace(info.preprocessing, size=look.size),
@@ -149,17 +149,17 @@ def _look(
 
     The views are those of the networks that held the images back. Their metrics come last.
     """
-    look = Windows.for_size(run.settings.size)
-    source = source_of(run, options.calibration)
+    size, source = run.settings.size, source_of(run, options.calibration)
+    look = Windows.of(size)
     large = replace(info.preprocessing, size=look.size)
     seen = [
-        view_logits(_views(network.load(each.kept()), info, look), held_back(each), large)
+        view_logits(_views(network.load(each.kept()), info, look.size), held_back(each), large)
         for each in source.fold_runs() or [source]
     ]
-    targets, whole, parts = (np.concatenate(each) for each in zip(*seen, strict=True))
+    targets, whole, cells = (np.concatenate(each) for each in zip(*seen, strict=True))
     if len(targets) >= LEAST_IMAGES:
-        look = fit_windows(look, targets, whole, parts, options.prior)
-    probabilities = sigmoid(look.combine(whole, parts))
+        look = fit_windows(size, targets, whole, cells, options.prior)
+    probabilities = sigmoid(look.combine(whole, cells))
     calibration, facts = Calibration(), dict[str, Any]()
     if options.calibrate:
         required = options.calibration is not None
@@ -193,10 +193,10 @@ def _info(run: Run, metrics: dict[str, Any], name: str) -> ModelInfo:
     )
 
 
-def _views(model: Any, info: ModelInfo, look: Windows) -> onnx.ModelProto:
+def _views(model: Any, info: ModelInfo, large: int) -> onnx.ModelProto:
     """Convert a network for both of its input sizes."""
     whole = _convert(model, info.preprocessing.size, info)
-    return views_of(whole, _convert(model, look.size, info), look)
+    return views_of(whole, _convert(model, large, info))
 
 
 def _serving(model: Any, size: int) -> Any:

@@ -28,11 +28,14 @@ ENLARGED = 7 / 4
 STRIDE = 32
 """Pixels to a cell of the last features, along each side."""
 
-TEMPERATURES = (0.25, 0.5, 1.0, 2.0)
-"""What `exporting.calibrating` chooses from."""
+SIDES = (2 / 7, 3 / 7, 4 / 7, 5 / 7)
+"""Sides of a window that `exporting.calibrating` chooses from, as shares of the map's."""
 
-WHOLE, WINDOWS = "whole", "windows"
-"""Outputs of `views_of`: float32 (N, 1) and (N, K)."""
+TEMPERATURES = (0.25, 0.5, 1.0, 2.0)
+"""Likewise, of the log-mean-exp."""
+
+WHOLE = "whole"
+"""Output of `views_of`, beside `CELLS`: the logit of the whole image, float32 (N, 1)."""
 
 
 @dataclass(frozen=True)
@@ -41,34 +44,45 @@ class Windows:
 
     Attributes:
         size: side of the model's input, in pixels.
-        cells: side of a window, in cells of the map, each of 32 pixels.
+        cells: side of a window, in cells of the map.
         step: from one window to the next, in cells.
         share: of the windows in the logit; the rest is the whole image's.
         temperature: of the log-mean-exp; near 0 it is the maximum.
     """
 
     size: int
-    cells: int = 8
-    step: int = 2
+    cells: int
+    step: int
     share: float = 0.5
     temperature: float = 1.0
 
     @classmethod
-    def for_size(cls, size: int) -> "Windows":
-        """Return windows of 4/7 of the larger input, a quarter of that apart: 8 cells of 14."""
+    def of(cls, size: int, side: float = 4 / 7, temperature: float = 1.0) -> "Windows":
+        """Return windows for a network of an input size; they overlap by three quarters."""
         large = round(size * ENLARGED)
-        cells = max(1, round(-(-large // STRIDE) / ENLARGED))
-        return cls(large, cells, max(1, cells // 4))
+        cells = max(1, round(side * -(-large // STRIDE)))
+        return cls(large, cells, max(1, cells // 4), temperature=temperature)
+
+    @classmethod
+    def choices(cls, size: int) -> list["Windows"]:
+        """Return the windows that may be chosen for a network of an input size."""
+        return [cls.of(size, side, each) for side in SIDES for each in TEMPERATURES]
 
     def passes(self, size: int) -> int:
         """Return the cost in passes of a network of an input size."""
         return round(1 + (self.size / size) ** 2)
 
+    def maximum(self, cells: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the soft maximum over the windows, (N,), of the logits of cells, (N, h, w)."""
+        seen = sliding_window_view(cells, (self.cells, self.cells), axis=(1, 2))
+        means = seen[:, :: self.step, :: self.step].mean((-1, -2))
+        return soft_maximum(means.reshape(len(cells), -1), self.temperature)
+
     def combine(
-        self, whole: NDArray[np.float64], windows: NDArray[np.float64]
+        self, whole: NDArray[np.float64], cells: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return the logit, (N,), of those of the whole, (N,), and of the windows, (N, K)."""
-        return (1 - self.share) * whole + self.share * soft_maximum(windows, self.temperature)
+        """Return the logit, (N,), of that of the whole, (N,), and those of cells, (N, h, w)."""
+        return (1 - self.share) * whole + self.share * self.maximum(cells)
 
 
 def soft_maximum(values: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
@@ -78,19 +92,20 @@ def soft_maximum(values: NDArray[np.float64], temperature: float) -> NDArray[np.
     return np.asarray(temperature * (peak + np.log(np.exp(scaled - peak[..., None]).mean(-1))))
 
 
-def views_of(whole: onnx.ModelProto, fine: onnx.ModelProto, windows: Windows) -> onnx.ModelProto:
-    """Return the graph from the larger input to the logits of the whole image and of its windows.
+def views_of(whole: onnx.ModelProto, fine: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the graph from the larger input to the logits of the whole image and of cells.
 
     Args:
         whole: a network, uint8 (N, S, S, 3) `images` to float32 (N, 1) `logit`.
         fine: the same network for the larger input, uint8 (N, L, L, 3).
-        windows: how it looks.
 
     Raises:
         ExportError: the network does not end in global average pooling and one dense unit.
     """
-    small = whole.graph.input[0].type.tensor_type.shape.dim[1].dim_value
-    nodes, constants = shrink_nodes(INPUT, "small", windows.size, small)
+    small, large = (
+        each.graph.input[0].type.tensor_type.shape.dim[1].dim_value for each in (whole, fine)
+    )
+    nodes, constants = shrink_nodes(INPUT, "small", large, small)
     first = prefixed(whole.graph, "whole/", {INPUT: "small", LOGIT: WHOLE})
     second = prefixed(fine.graph, "fine/", {INPUT: INPUT, LOGIT: "fine/logit"})
     graph = helper.make_graph(
@@ -99,18 +114,13 @@ def views_of(whole: onnx.ModelProto, fine: onnx.ModelProto, windows: Windows) ->
         list(fine.graph.input),
         [
             helper.make_tensor_value_info(WHOLE, onnx.TensorProto.FLOAT, ["N", 1]),
-            helper.make_tensor_value_info(WINDOWS, onnx.TensorProto.FLOAT, ["N", "K"]),
+            helper.make_tensor_value_info(CELLS, onnx.TensorProto.FLOAT, ["N", "h", "w"]),
         ],
         [*constants, *first.initializer, *second.initializer],
     )
-    new = Nodes("windows")
+    new = Nodes("cells")
     if not add_cells(new, graph, "fine/logit"):
         raise ExportError("windows need a network that ends in average pooling and one dense unit")
-    planes = new.add("Unsqueeze", CELLS, new.constant([1], np.int64))
-    means = new.add(
-        "AveragePool", planes, kernel_shape=[windows.cells] * 2, strides=[windows.step] * 2
-    )
-    new.add("Flatten", means, output=WINDOWS, axis=1)
     new.append_to(graph)
     share_constants(graph)
     return make_model(graph)
@@ -120,19 +130,25 @@ def windowed(views: onnx.ModelProto, windows: Windows) -> onnx.ModelProto:
     """Return a network, `images` to `logit`, that combines the views of `views_of`."""
     graph = onnx.GraphProto()
     graph.CopyFrom(views.graph)
-    new = Nodes("combine")
-    temperature = new.constant(windows.temperature, np.float32)
-    scaled = new.add("Div", WINDOWS, temperature)
-    total = new.add("ReduceLogSumExp", scaled, axes=[1], keepdims=1)
+    new = Nodes("windows")
     one, two = (new.constant([number], np.int64) for number in (1, 2))
-    count = new.add("Slice", new.add("Shape", WINDOWS), one, two)
+    means = new.add(
+        "AveragePool",
+        new.add("Unsqueeze", CELLS, one),
+        kernel_shape=[windows.cells] * 2,
+        strides=[windows.step] * 2,
+    )
+    parts = new.add("Flatten", means, axis=1)
+    scaled = new.add("Div", parts, new.constant(windows.temperature, np.float32))
+    total = new.add("ReduceLogSumExp", scaled, axes=[1], keepdims=1)
+    count = new.add("Slice", new.add("Shape", parts), one, two)
     mean = new.add("Log", new.add("Cast", count, to=onnx.TensorProto.FLOAT))
     soft = new.add("Sub", total, mean)
-    parts = (
+    weighted = (
         new.add("Mul", WHOLE, new.constant(1 - windows.share, np.float32)),
         new.add("Mul", soft, new.constant(windows.share * windows.temperature, np.float32)),
     )
-    new.add("Add", *parts, output=LOGIT)
+    new.add("Add", *weighted, output=LOGIT)
     new.append_to(graph)
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info(LOGIT, onnx.TensorProto.FLOAT, ["N", 1]))
@@ -154,7 +170,5 @@ def keras_logits(
     features = keras.Model(model.input, pooled.input)(pixels.astype(np.float32), training=False)
     weights, bias = model.get_layer("logit").get_weights()
     cells = np.asarray(features, np.float64) @ weights[:, 0] + bias[0]
-    seen = sliding_window_view(cells, (windows.cells, windows.cells), axis=(1, 2))
-    seen = seen[:, :: windows.step, :: windows.step].mean((-1, -2))
     whole = model(shrunk(pixels, size).astype(np.float32), training=False)
-    return windows.combine(np.asarray(whole, np.float64).ravel(), seen.reshape(len(pixels), -1))
+    return windows.combine(np.asarray(whole, np.float64).ravel(), cells)
