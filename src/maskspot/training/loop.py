@@ -41,6 +41,9 @@ class Listener(Protocol):
     def fold(self, number: int, folds: int) -> None:
         """Training of one of several networks begins."""
 
+    def balanced(self, before: float, after: float) -> None:
+        """How well files and facts predict the label, as AUC, and of images by their weights."""
+
     def decoded(self, count: int) -> None:
         """So many more images are decoded."""
 

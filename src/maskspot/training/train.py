@@ -163,6 +163,7 @@ def load(run: Run, listener: Listener) -> tuple[list[Labelled], Examples]:
         columns = [name.strip() for name in settings.balance.split(",")]
         found = balance(run.data, images, targets, columns)
         weights = found.weights
+        listener.balanced(found.before, found.after)
         run.write_json("balance.json", {"before": found.before, "after": found.after})
     return images, Examples(pixels.array, targets, source.array, boxes, weights)
 
