@@ -510,3 +510,18 @@ def test_the_last_layer_is_fitted_to_the_features_it_starts_with() -> None:
     before = log_loss(targets, predict(model, pixels, rows))
     loop.fit_head(model, loop.Task([], Examples.plain(pixels, targets), rows, rows), seed=0)
     assert log_loss(targets, predict(model, pixels, rows)) < before / 2
+
+
+def test_what_is_handed_on_may_keep_a_share_of_the_start(tmp_path: Path, demo_data: Path) -> None:
+    """And so it does when the run was stopped and resumed."""
+    settings = resolve(options=SMALL | {"epochs": 2, "keep_start": 0.25, "ema": 0.0})
+    run = Run.create(tmp_path / "kept", settings, [demo_data])
+    with pytest.raises(KeyboardInterrupt):
+        train(run, Silent(stop_in=2))
+    train(run, Silent())
+    start, end, kept = (
+        network.load(file).get_weights() for file in (run.start, run.checkpoint, run.kept())
+    )
+    for a, b, c in zip(start, end, kept, strict=True):
+        np.testing.assert_allclose(c, 0.25 * a + 0.75 * b, rtol=1e-5, atol=1e-6)
+    assert any(np.abs(a - b).max() > 1e-4 for a, b in zip(start, end, strict=True))

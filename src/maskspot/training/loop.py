@@ -150,12 +150,23 @@ class _Epochs(keras.callbacks.Callback):  # type: ignore[misc]
             "images_per_second": self._speed(self.batches.steps),
         }
         with averaged(self.model, settings):
-            self.judged.set_weights(self.model.get_weights())
+            self.judged.set_weights(self._with_start(self.model.get_weights()))
         self._judge(row)
         # Last of all: until it is in place, a resume repeats the epoch.
         _save(self.model, self.run.checkpoint)
         self.listener.epoch(row, schedule.best_epoch(self.losses) == epoch)
         self.model.stop_training = schedule.should_stop(settings, self.losses)
+
+    def _with_start(self, weights: list[Any]) -> list[Any]:
+        """Average weights with those that training started from.
+
+        Features of the start that training has no use for help on images of other kinds (Wortsman
+        et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+        """
+        if not (share := self.run.settings.keep_start):
+            return weights
+        start = network.load(self.run.start).get_weights()
+        return [share * a + (1 - share) * b for a, b in zip(start, weights, strict=True)]
 
     def _judge(self, row: Row) -> None:
         """Write what the epoch's network says of the validation set, and the network."""
@@ -222,6 +233,10 @@ def _start_or_resume(run: Run, task: Task, steps: int) -> tuple[Any, list[Row]]:
         warmstart.start(model, settings, task.examples.pixels[task.training[: warmstart.MEASURED]])
         if settings.head_first and (settings.init or settings.weights != "none"):
             fit_head(model, task, settings.seed)
+        if settings.keep_start:
+            start = network.judged(settings)
+            start.set_weights(model.get_weights())
+            _save(start, run.start)
         return model, []
     # Into a network of our own making: Keras does not restore which weights do not decay.
     try:

@@ -34,10 +34,10 @@ class Run:
     `train_accuracy.png`, `validation.csv`, `metrics.json`, `best.keras` and `last.keras` (the
     network after the best and the last epoch), `checkpoint.keras` (the last epoch's with the
     optimizer's state, to resume from) and `check_pixels.npy` (validation images, against which
-    an export is checked); with the setting `balance`, `balance.json` (how well files and facts
-    predict the labels, as AUC, before and after weighting). A run with folds holds such a folder
-    for each, `fold-1` and on, and `oof.csv`, what each says of the images that it never saw, in
-    place of `validation.csv`.
+    an export is checked); with the setting `keep_start`, `start.keras`; with `balance`,
+    `balance.json` (how well files and facts predict the labels, as AUC, before and after
+    weighting). A run with folds holds such a folder for each, `fold-1` and on, and `oof.csv`, what
+    each says of the images that it never saw, in place of `validation.csv`.
     """
 
     folder: Path
@@ -171,6 +171,11 @@ class Run:
     def checkpoint(self) -> Path:
         """The last epoch's network with the optimizer's state."""
         return self.folder / "checkpoint.keras"
+
+    @property
+    def start(self) -> Path:
+        """The network that training started from; kept with the setting `keep_start`."""
+        return self.folder / "start.keras"
 
     def kept(self) -> Path:
         """Return the network that the run hands on: `best.keras` or `last.keras`."""

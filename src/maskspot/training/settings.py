@@ -110,6 +110,9 @@ class Settings:
     ema: float = _setting(
         0.99, "momentum of the moving average of weights; 0 is none", most=0.99999
     )
+    keep_start: float = _setting(
+        0.0, "share of the starting weights in those that the run hands on", most=0.99
+    )
     patience: int = _setting(0, "stop after so many epochs without a better loss; 0 never does")
     keep: str = _setting(
         "last",
