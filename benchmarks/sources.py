@@ -1,11 +1,12 @@
 """How good is a recipe on photos of sources that it has not seen?
 
-    python benchmarks/sources.py RUN DATA... [--views views.npz] [--column source]
+    python benchmarks/sources.py RUN DATA... [--images 500] [--views views.npz]
 
 RUN is a finished run of `maskspot train DATA... --folds K --group source`: each image is judged by
 the network that saw nothing of its source, once as a whole and once with windows, as
 `export --windows` combines them; combination and calibration are fitted on the other folds. The
-false alarms are images without a mask whose probability is above one half.
+false alarms are images without a mask whose probability is above one half. `--images` and `--views`
+are those of windows.py.
 """
 
 import argparse
@@ -30,10 +31,11 @@ def main() -> None:
     )
     words.add_argument("run", type=Path)
     words.add_argument("data", type=Path, nargs="+")
+    words.add_argument("--images", type=int)
     words.add_argument("--views", type=Path)
     words.add_argument("--column", default="source")
     given = words.parse_args()
-    seen = load(given.run, given.views)
+    seen = load(given.run, given.views, given.images)
     items = read_folders(given.data)
     facts = dict(
         zip([item.name for item in items], read_fact(given.column, given.data, items), strict=True)

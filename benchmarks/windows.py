@@ -1,11 +1,12 @@
 """What is a second look worth? Sizes and windows by log loss out of fold, against their time.
 
-    python benchmarks/windows.py RUN [--views views.npz] [--plot windows.png]
+    python benchmarks/windows.py RUN [--images 500] [--views views.npz] [--plot windows.png]
 
 RUN is a finished run with folds, best by source. For each image the network that never saw it
 looks at the whole image and, at each size, at the cells of its map. How views are combined and
-calibrated is fitted on the other folds. `--views` keeps what was seen, so that another table takes
-seconds. Log loss is of both classes in equal parts.
+calibrated is fitted on the other folds. `--images` takes so many of each fold, drawn at random;
+`--views` keeps what was seen, so that another table takes seconds. Log loss is of both classes in
+equal parts.
 """
 
 import argparse
@@ -34,7 +35,7 @@ from maskspot.threads import usable_cpus
 from maskspot.training import network
 from maskspot.training.run import Run
 
-SIZES = (320, 384, 448, 512)
+SIZES = (384, 448, 512)
 WINDOWS = (0.3, 0.45, 0.57, 0.7, 0.85)
 """Sides of windows, as shares of the map's."""
 
@@ -78,10 +79,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     words.add_argument("run", type=Path)
+    words.add_argument("--images", type=int)
     words.add_argument("--views", type=Path)
     words.add_argument("--plot", type=Path)
     given = words.parse_args()
-    seen = load(given.run, given.views)
+    seen = load(given.run, given.views, given.images)
     rows = list(entries(seen))
     names = ["view", "windows", "passes", "ms", "log loss", "accuracy", "AUC"]
     cells = [[row.view, row.windows, *(f"{each:.4g}" for each in row.numbers)] for row in rows]
@@ -90,7 +92,7 @@ def main() -> None:
         draw(rows, given.plot)
 
 
-def load(folder: Path, kept: Path | None) -> Seen:
+def load(folder: Path, kept: Path | None, images: int | None = None) -> Seen:
     """Return what was seen, from a file that an earlier call wrote where there is one."""
     if kept and kept.is_file():
         found = np.load(kept)
@@ -98,7 +100,7 @@ def load(folder: Path, kept: Path | None) -> Seen:
         times = {size: float(found[f"ms-{size}"]) for size in (0, *SIZES)}
         names, targets, folds, whole = (found[name] for name in PLAIN)
         return Seen(names, targets, folds, whole, cells, times)
-    seen = look(Run.open(folder))
+    seen = look(Run.open(folder), images)
     if kept:
         arrays: dict[str, Any] = {
             f"cells-{size}": cells.astype(np.float32) for size, cells in seen.cells.items()
@@ -109,9 +111,9 @@ def load(folder: Path, kept: Path | None) -> Seen:
     return seen
 
 
-def look(run: Run) -> Seen:
-    """Let each fold's network look at the images that it never saw."""
-    found = [_look(fold, number) for number, fold in enumerate(run.fold_runs())]
+def look(run: Run, images: int | None = None) -> Seen:
+    """Let each fold's network look at the images that it never saw, or so many of them."""
+    found = [_look(fold, number, images) for number, fold in enumerate(run.fold_runs())]
     names, targets, folds, whole = (
         np.concatenate([getattr(each, name) for each in found]) for name in PLAIN
     )
@@ -119,7 +121,7 @@ def look(run: Run) -> Seen:
     return Seen(names, targets, folds, whole, cells, found[0].milliseconds)
 
 
-def _look(fold: Run, number: int) -> Seen:
+def _look(fold: Run, number: int, images: int | None) -> Seen:
     model, info = network.load(fold.kept()), _info(fold, fold.metrics() or {}, "fold")
     sizes = (info.preprocessing.size, *SIZES)
     sessions: dict[int, tuple[Any, Preprocessing]] = {}
@@ -138,6 +140,9 @@ def _look(fold: Run, number: int) -> Seen:
         return maps
 
     items = held_back(fold)
+    if images is not None:
+        rows = np.random.default_rng(0).permutation(len(items))[:images]
+        items = [items[row] for row in rows]
     with ThreadPoolExecutor(usable_cpus()) as pool:
         maps = list(zip(*pool.map(views, items), strict=True))
     whole, *rest = (np.stack(each) for each in maps)
