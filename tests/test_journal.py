@@ -306,13 +306,29 @@ def test_any_name_of_an_output_has_room_for_its_journal(tmp_path: Path, name: st
     assert os.listdir(tmp_path) == [name]
 
 
-def test_two_names_of_one_output_share_its_journal(output: Path) -> None:
-    output.touch()
-    link = output.parent / "link.csv"
-    link.symlink_to(output)
-    stop(link)
-    assert Journal.path_for(link) == output.parent / ".sub.csv.journal"
+def test_two_names_of_one_output_share_its_journal(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    output = tmp_path / "real" / "sub.csv"
+    stop(tmp_path / "link" / "sub.csv")
+    assert Journal.path_for(tmp_path / "link" / "sub.csv") == tmp_path / "real" / ".sub.csv.journal"
     assert resume(output) == 5
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links")
+@pytest.mark.parametrize("name", ["sub.csv", ".sub.csv.journal", ".sub.csv.journal.new"])
+def test_a_planted_link_is_named_and_never_written_through(output: Path, name: str) -> None:
+    victim = output.parent / "bashrc"
+    victim.write_text("mine")
+    (output.parent / name).symlink_to("bashrc")
+    for choice in (None, True, False):
+        with (
+            pytest.raises(DataError, match=rf"{name}: .*remove it"),
+            Journal.open(output, MADE_WITH, choice),
+        ):
+            pytest.fail("it began")
+    assert victim.read_text() == "mine"
+    assert (output.parent / name).is_symlink()
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/null"), reason="POSIX")
