@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "_version": set(),
     "errors": set(),
     "files": {"errors"},
+    "naming": {"errors"},
     "extras": {"errors"},
     "images": {"errors"},
     "folders": {"errors"},
@@ -33,7 +34,7 @@ MAY_IMPORT = {
         *("cache", "errors", "images", "inputs", "predictor", "results", "threads", "processes"),
     },
     "processes": {"errors", "images", "predictor", "results"},
-    "overlays": {"files", "results"},
+    "overlays": {"errors", "files", "naming", "results"},
     "about": {"models", "predictor"},
     "reporting": {
         *("_version", "about", "checking", "errors", "evaluation", "files", "folders", "images"),
@@ -46,7 +47,9 @@ MAY_IMPORT = {
     "formats": set(),
     "engines": {"engines", "errors", "images", "inputs", "models", "outputs", "predictor"},
     "outputs": {"datasets", "errors", "files", "formats", "journal", "results"},
-    "datasets": {"_version", "containers", "datasets", "errors", "files", "images", "inputs"},
+    "datasets": {
+        *("_version", "containers", "datasets", "errors", "files", "images", "inputs", "naming"),
+    },
     "checking": {
         *("checking", "datasets", "errors", "evaluation", "files", "images", "threads"),
     },

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from maskspot.datasets.members import BLOCK, ArchiveError, Walk, fault, measure, walk_archive
+from maskspot.naming import DEEPEST, LONGEST_PART, LONGEST_PATH, UNFIT
 
-_DEEPEST, _LONGEST_PART, _LONGEST_NAME = 32, 255, 1024
 _JUNK = ("__macosx", ".ds_store", "thumbs.db", "desktop.ini")
-_UNFIT = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -139,14 +138,14 @@ def _parts(name: str) -> list[str]:
     """Split a name at slashes, and at backslashes, which some tools write on Windows."""
     path = name.replace("\\", "/")
     parts = [part for part in path.split("/") if part not in ("", ".")]
-    if _UNFIT.search(name):
+    if UNFIT.search(name):
         raise fault("has characters that no name should have", name)
     if path.startswith("/") or (parts and re.match("[A-Za-z]:", parts[0])):
         raise fault("is no relative path", name)
     if ".." in parts or not (parts or path.endswith("/")):
         raise fault("names nothing in the folder", name)
     longest = max((len(part.encode()) for part in parts), default=0)
-    if longest > _LONGEST_PART or len(path.encode()) > _LONGEST_NAME or len(parts) > _DEEPEST:
+    if longest > LONGEST_PART or len(path.encode()) > LONGEST_PATH or len(parts) > DEEPEST:
         raise fault("is too long or too deep", name)
     return parts
 
