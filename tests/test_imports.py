@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "images": {"errors"},
     "folders": {"errors"},
     "lists": {"errors", "folders"},
-    "containers": {"errors", "folders"},
+    "archives": {"errors"},
+    "containers": {"archives", "errors", "folders"},
     "remote": {"containers", "errors", "folders"},
     "inputs": {"containers", "errors", "folders", "images", "lists", "remote"},
     "results": {"errors"},
@@ -48,7 +49,17 @@ MAY_IMPORT = {
     "engines": {"engines", "errors", "images", "inputs", "models", "outputs", "predictor"},
     "outputs": {"datasets", "errors", "files", "formats", "journal", "results"},
     "datasets": {
-        *("_version", "containers", "datasets", "errors", "files", "images", "inputs", "naming"),
+        *(
+            "_version",
+            "archives",
+            "containers",
+            "datasets",
+            "errors",
+            "files",
+            "images",
+            "inputs",
+            "naming",
+        ),
     },
     "checking": {
         *("checking", "datasets", "errors", "evaluation", "files", "images", "threads"),

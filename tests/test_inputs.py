@@ -17,6 +17,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from copy import copy
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +29,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from maskspot import containers, folders, remote
+from maskspot.archives import LIMITS
 from maskspot.errors import DataError, DownloadError, ImageError, MaskspotError, UsageError
 from maskspot.folders import natural_key
 from maskspot.inputs import Item, choose, find_images, find_items, items_from, listed, match_names
@@ -424,10 +427,60 @@ def test_members_that_are_too_large_are_not_read(
         assert read_error(large) == "too large"
     monkeypatch.setattr(containers, "LIMIT", 2**30)
     monkeypatch.setattr(containers, "_SMALL", 1000)
-    bomb, _ = find_items([str(make_zip(tmp_path / "y", {"a.jpg": b"0" * 10**5, "b.jpg": b"1"}))])
-    assert read(bomb) == b"0" * 10**5
-    monkeypatch.setattr(containers, "_RATIO", 500)
+    files = {"a.jpg": b"0" * 10**5, "b.jpg": random.Random(0).randbytes(3000)}
+    bomb, _ = find_items([str(make_zip(tmp_path / "y", files))])
     assert read_error(bomb) == "too large"
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
+@pytest.mark.parametrize("name", ["a{}.jpg", "a{}.txt"])
+def test_a_tar_that_grows_without_end_is_given_up(
+    mode: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "_SMALL", 2**20)
+    files = {name.format(at): bytes(2**16) for at in range(20)}
+    archive = make_tar(tmp_path / "t", files, mode)
+    seen, error = until_error(find_items([str(archive)]))
+    assert error.startswith(f"{archive}: holds more than {2**20} bytes for its size; replace")
+    assert len(seen) == (15 if name.endswith("jpg") else 0)
+
+
+def test_a_zip_whose_images_are_too_many_for_its_size_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "_SMALL", 2**20)
+    archive = make_zip(tmp_path / "z", {f"{at}.jpg": bytes(2**16) for at in range(20)})
+    seen, error = until_error(find_items([str(archive)]))
+    assert not seen
+    assert error.startswith(f"{archive}: holds 1310720 bytes of images, too many for its size")
+    stored = make_zip(tmp_path / "s", {"a.jpg": bytes(10), "b.jpg": b""}, zipfile.ZIP_STORED)
+    assert len(list(find_items([str(stored)]))) == 2
+
+
+def test_a_zip_whose_members_share_bytes_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "z", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("0.jpg", bytes(10**6))
+        file.writestr("pad", random.Random(0).randbytes(10**5))  # so that it is large enough
+        for at in range(1, 20):
+            info = copy(file.infolist()[0])
+            info.filename = f"{at}.jpg"
+            file.filelist.append(info)
+    seen, error = until_error(find_items([str(tmp_path / "z")]))
+    assert not seen
+    assert error.startswith(f"{tmp_path}/z: holds files that overlap; replace it")
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_only_an_archive_that_is_compressed_has_a_most_of_files(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "LIMITS", replace(LIMITS, files=3))
+    items = find_items([str(make_tar(tmp_path / "t", FILES, mode))])
+    if mode == "w":
+        assert len(list(items)) == 4
+    else:
+        seen, error = until_error(items)
+        assert (len(seen), "holds more than 3 files" in error) == (3, True)
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])

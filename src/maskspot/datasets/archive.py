@@ -6,34 +6,15 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from maskspot.datasets.members import BLOCK, ArchiveError, Walk, fault, measure, walk_archive
+from maskspot.archives import BLOCK, LIMITS, ArchiveError, Limits, fault
+from maskspot.datasets.members import Walk, measure, walk_archive
 from maskspot.naming import DEEPEST, LONGEST_PART, LONGEST_PATH, UNFIT
 
 _JUNK = ("__macosx", ".ds_store", "thumbs.db", "desktop.ini")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much an archive may hold.
-
-    Attributes:
-        files: how many entries, and again as many folders that only their names tell of.
-        total: bytes of all files, unpacked.
-        ratio: bytes unpacked for each one packed, in a member of a zip or in all of a tar; no
-            matter below 1 MiB.
-    """
-
-    files: int = 200_000
-    total: int = 50 * 2**30
-    ratio: int = 200
-
-
-_USUAL = Limits()
 
 
 class _Member(NamedTuple):
@@ -45,7 +26,7 @@ class _Member(NamedTuple):
 def unpack(
     archive: Path,
     folder: Path,
-    limits: Limits = _USUAL,
+    limits: Limits = LIMITS,
     done: Callable[[int, int], None] = lambda files, total: None,
 ) -> list[str]:
     """Unpack a zip or tar (also gz, bz2, xz), told by its content, so that a folder has its files.
