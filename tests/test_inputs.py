@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
 import tracemalloc
 import zipfile
 from collections import deque
@@ -33,6 +34,7 @@ from maskspot.archives import LIMITS
 from maskspot.errors import DataError, DownloadError, ImageError, MaskspotError, UsageError
 from maskspot.folders import natural_key
 from maskspot.inputs import Item, choose, find_images, find_items, items_from, listed, match_names
+from maskspot.webpages import links
 
 ROOT = Path(__file__).parent.parent
 PICTURE = b"the bytes of a picture"
@@ -575,6 +577,8 @@ def server() -> Iterator[str]:
                 "/in/img10.jpg": PICTURE,
                 "/large": b"0" * 999,
             }
+            if path.startswith("/echo"):
+                pages[path] = self.path.encode()
             code = 403 if path == "/secret.jpg" else 200 if path in pages else 404
             self.send_response(code)
             self.send_header("Content-Type", "text/html" if path == "/in/" else "image/jpeg")
@@ -611,6 +615,77 @@ def test_a_page_of_links_is_a_folder(server: str) -> None:
         names(f"http://{server}/in/*.png")
     with pytest.raises(DownloadError, match=r"/none/: cannot be listed"):
         names(f"http://{server}/none/")
+
+
+@pytest.mark.parametrize(
+    ("page", "found"),
+    [
+        ("<a href=./a.png><A HREF='b.png' >", ["a.png", "b.png"]),
+        ('<a href="a&amp;b.png"><a href=" c d.png\n">', ["a&b.png", "c d.png"]),
+        (
+            '<a href="x%3Ay.png"><a href="/in/e.png#top"><a href="/on/f.png">',
+            ["x%3Ay.png", "e.png"],
+        ),
+        (
+            '<!-- <a href="no.png"> --><script>"<a href=no.png>"</script><a x=">" href=g.png>',
+            ["g.png"],
+        ),
+        ("<a href=a.png><a href=http://[.png><a name=x>", ["a.png"]),
+        ('<base href="sub/.."><a href="h.png"><a href="i.png', ["h.png"]),
+        ("<abbr href=no.png></a href=no.png><a href=no.png href2", []),
+    ],
+)
+def test_links_are_resolved_as_browsers_do(page: str, found: list[str]) -> None:
+    every = (each.removeprefix("http://h/in/") for each in links(page, "http://h/in/"))
+    assert [each for each in every if not each.startswith("http")] == found
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *(
+            "<a ",
+            "<a href",
+            "<a href=",
+            '<a href="',
+            "<a b='",
+            "<!--",
+            "<",
+            "</",
+            "<script>",
+            "<a\t",
+        ),
+        *("&", "&#", "<a href='x'", "<base href=x>", " ", "=", "<a =", "<a href=x>", "<a a a a a"),
+    ],
+)
+def test_no_page_takes_longer_than_its_length_says(piece: str) -> None:
+    def seconds(count: int) -> float:
+        started = time.process_time()
+        deque(links(piece * count, "http://h/"), maxlen=0)
+        return time.process_time() - started
+
+    seconds(10)
+    count = 40_000 // len(piece)
+    assert seconds(4 * count) < 12 * seconds(count) + 0.1
+
+
+@pytest.mark.parametrize("scheme", ["reference::http", "simplecache::file", "zip", "github", "git"])
+def test_only_known_kinds_of_urls_are_read_and_no_chains(scheme: str) -> None:
+    for give in (find_items, items_from):
+        with pytest.raises(UsageError, match=f"{scheme}://: not a kind of URL that is read"):
+            list(give([f"{scheme}://h/a.jpg"]))
+
+
+def test_a_page_without_an_end_is_given_up(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "LONGEST", 20)
+    with pytest.raises(DownloadError, match="a page of more than 20 bytes"):
+        names(f"http://{server}/in/")
+
+
+def test_a_url_is_asked_for_as_it_was_given(server: str) -> None:
+    query = "%3A/a%27b%40c%28d%29.png?Signature=a%2Fb%7Ec%40d"
+    (item,) = find_items([f"http://{server}/echo{query}"])
+    assert read(item).decode() == f"/echo{query}"
 
 
 def test_what_a_server_refuses_has_its_reason_and_status(
