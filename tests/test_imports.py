@@ -31,7 +31,10 @@ MAY_IMPORT = {
     "results": {"errors"},
     "modelfile": {"_version", "errors", "images"},
     "models": {"errors"},
-    "predictor": {"errors", "images", "modelfile", "models", "results", "threads", "devices"},
+    "modelcheck": {"errors"},
+    "predictor": {
+        *("devices", "errors", "images", "modelcheck", "modelfile", "models", "results", "threads"),
+    },
     "scoring": {
         *("cache", "errors", "images", "inputs", "predictor", "results", "threads", "processes"),
     },

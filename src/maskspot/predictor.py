@@ -17,8 +17,9 @@ from PIL import Image
 from maskspot.devices import PROCESSORS, open_session, threads_for
 from maskspot.errors import ImageError, MaskspotError, ModelFileError, UsageError
 from maskspot.images import MAX_PIXELS, ImageSource, keep_memory
+from maskspot.modelcheck import read_model
 from maskspot.modelfile import HEATMAP, INPUT, OUTPUT, ModelInfo, read_info
-from maskspot.models import DEFAULT, find_model
+from maskspot.models import DEFAULT, find_model, ships
 from maskspot.results import Score
 from maskspot.threads import ordered
 
@@ -79,7 +80,7 @@ class Predictor:
         asked: dict[str, Any] = {"device": device, "batch_size": batch_size}
         self._again = partial(Predictor, file, **asked, max_pixels=max_pixels, draft=draft)
         self.max_pixels, self.draft = max_pixels, draft
-        content = _read(file)
+        content = read_model(file, trusted=ships(file))
         self._session, self.device = _open(content, file, device)
         self.batch_size = batch_size or (1 if self.device in PROCESSORS else _BATCH)
         self.threads = threads_for(self.device)
@@ -279,13 +280,6 @@ def _is_many(image: object) -> bool:
 
 def _source(image: object) -> str:
     return os.fspath(image) if isinstance(image, str | os.PathLike) else ""
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ModelFileError(f"{file}: {error.strerror}") from None
 
 
 def _open(content: bytes, file: Path, device: str) -> tuple[onnxruntime.InferenceSession, str]:
