@@ -45,7 +45,7 @@ MAY_IMPORT = {
         *("_version", "about", "checking", "errors", "evaluation", "files", "folders", "images"),
         *("inputs", "overlays", "reporting", "results", "threads"),
     },
-    "cache": {"errors", "inputs", "results"},
+    "cache": {"errors", "files", "inputs", "results"},
     "threads": set(),
     "devices": {"errors", "threads"},
     "journal": {"errors", "files", "results"},

@@ -32,12 +32,13 @@ SCORES = [
 ]
 
 texts = st.text(st.characters(exclude_categories=()))
-floats = st.none() | st.floats()
-whole = st.none() | st.integers()
+whole = st.none() | st.integers(min_value=1)
 statuses = st.sampled_from(["ok", "missing", "unreadable", "too large"])
-scores = st.builds(
-    *(Score, texts, floats, st.none() | texts, statuses),
-    *(whole, whole, st.none() | texts, floats),
+times = st.none() | st.floats(min_value=0, allow_nan=False, allow_infinity=False)
+rest = (statuses, whole, whole, st.none() | texts, times)
+scores = st.one_of(
+    st.builds(Score, texts, st.floats(0, 1), st.none(), *rest),
+    st.builds(Score, texts, st.none(), texts, *rest),
 )
 
 
@@ -76,7 +77,7 @@ def test_any_score_comes_back_as_it_was(made: list[Score]) -> None:
     with Journal.temporary() as journal:
         for score in made:
             journal.write(score)
-        assert repr(list(journal.rows())) == repr(made)  # NaN is not itself
+        assert repr(list(journal.rows())) == repr(made)
         assert repr([journal.at(place) for place, _ in journal.places()]) == repr(made)
         assert (journal.count, journal.failed) == (
             len(made),
@@ -216,7 +217,26 @@ def test_a_run_with_other_options_is_not_resumed(
     assert Journal.path_for(output).read_bytes() == before
 
 
-@pytest.mark.parametrize("line", [b"x", b'["a"]', b"7", b"\xff", b"", b"\0\0"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"x", b'["a"]', b"7", b"\xff", b"", b"\0\0", b"[" * 100_000),
+        *(
+            f'["a",{probability},{error},"{status}",{width},9,null,null]'.encode()
+            for probability, error, status, width in (
+                *((7.5, "null", "ok", 9), (-1, "null", "ok", 9), ("NaN", "null", "ok", 9)),
+                *(("Infinity", "null", "ok", 9), ("true", "null", "ok", 9)),
+                *(
+                    ('"=cmd|x"', "null", "ok", 9),
+                    ("[]", "null", "ok", 9),
+                    ("null", "null", "ok", 9),
+                ),
+                *((0.5, '"why"', "missing", 9), (0.5, "null", "fine", 9), (0.5, "null", "ok", -1)),
+                *((0.5, "null", "ok", '"9"'), (0.5, "null", "ok", "1e400"), ("null", "7", "ok", 9)),
+            )
+        ),
+    ],
+)
 @pytest.mark.parametrize("number", [0, 2])
 def test_a_damaged_line_is_named(output: Path, line: bytes, number: int) -> None:
     lines = stop(output).split(b"\n")

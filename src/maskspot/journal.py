@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from maskspot.errors import DataError, UsageError
 from maskspot.files import check_target, is_stream, locked, open_own
-from maskspot.results import Score
+from maskspot.results import Score, is_sound
 
 _COLUMNS = [field.name for field in fields(Score) if field.name != "heatmap"]
 _values = attrgetter(*_COLUMNS)
@@ -247,7 +247,7 @@ def _check_header(file: IO[bytes], made_with: dict[str, Any], output: Path) -> N
             for key in keys
             if was.get(key) != made_with.get(key)
         ]
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise _damaged(Journal.path_for(output), 1) from None
     if differing:
         raise UsageError(
@@ -266,14 +266,14 @@ def _scores(file: IO[bytes], path: Path) -> Iterator[tuple[int, Score]]:
     for number, (place, line) in enumerate(lines, 2):
         try:
             score = _score(line)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             raise _damaged(path, number) from None
         yield place, score
 
 
 def _score(line: bytes) -> Score:
     values = json.loads(line.decode("utf-8", "surrogatepass"))
-    if not isinstance(values, list) or len(values) != len(_COLUMNS):
+    if not isinstance(values, list) or len(values) != len(_COLUMNS) or not is_sound(values):
         raise ValueError
     return Score(*values)
 
