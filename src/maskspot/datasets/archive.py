@@ -12,6 +12,7 @@ from typing import IO, NamedTuple
 
 from maskspot.archives import BLOCK, LIMITS, ArchiveError, Limits, fault
 from maskspot.datasets.members import Walk, measure, walk_archive
+from maskspot.errors import visible
 from maskspot.naming import DEEPEST, LONGEST_PART, LONGEST_PATH, UNFIT
 
 _JUNK = ("__macosx", ".ds_store", "thumbs.db", "desktop.ini")
@@ -62,7 +63,7 @@ def unpack(
         where = getattr(error, "filename", None) or folder
         problem = f"{getattr(error, 'strerror', None) or error}: {where}; mend that and try again"
     line = f"{archive}: {problem}"
-    raise ArchiveError("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
+    raise ArchiveError(visible(line))
 
 
 def _unpack(
