@@ -14,7 +14,7 @@ ELSEWHERE = {
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
-    "SECURITY.md": "security.md",
+    "SECURITY.md": "vulnerabilities.md",
     "recipes/README.md": "recipes.md",
     "src/maskspot/models/default.md": "models/default.md",
     "src/maskspot/models/int8.md": "models/int8.md",

@@ -10,7 +10,7 @@ pytest.importorskip("httpx", reason="needs maskspot[fetch]")
 from maskspot.datasets import http
 from maskspot.datasets.http import Token
 from maskspot.datasets.zindi import Zindi
-from maskspot.errors import ServiceError, UsageError
+from maskspot.errors import DataError, ServiceError, UsageError
 from tests import service as faults
 from tests.service import Fault, Service
 
@@ -53,6 +53,40 @@ def test_a_download_cut_anywhere_ends_whole_with_no_byte_sent_twice(
     file = download(service, tmp_path)
     assert file.read_bytes() == CONTENT
     assert sent(service) == len(CONTENT)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("name", [".images.zip.part", ".images.zip.part.json"])
+def test_a_download_is_never_written_through_a_planted_link(
+    name: str, service: Service, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "bashrc").write_text("mine")
+    (tmp_path / "data" / name).symlink_to(tmp_path / "bashrc")
+    with pytest.raises(DataError, match=rf"{name}: maskspot keeps a file by this name"):
+        download(service, tmp_path / "data")
+    assert (tmp_path / "bashrc").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        b"[" * 60_000,
+        b'{"etag": "\\r\\nX: y", "modified": null, "total": null}',
+        b'{"etag": 7, "modified": null, "total": null}',
+        b'{"etag": null, "modified": null, "total": "many"}',
+        b'{"etag": null, "modified": null, "total": -1}',
+        b'{"etag": "\\ud800", "modified": null, "total": 1}',
+        b"\xff",
+    ],
+)
+def test_a_note_of_a_strangers_is_passed_over(
+    note: bytes, service: Service, tmp_path: Path
+) -> None:
+    (tmp_path / ".images.zip.part").write_bytes(b"stranger")
+    (tmp_path / ".images.zip.part.json").write_bytes(note)
+    file = download(service, tmp_path)
+    assert file.read_bytes() == CONTENT
     assert list(tmp_path.iterdir()) == [file]
 
 

@@ -1,5 +1,6 @@
 """Where the mask is: maps that add up to the logit, and pictures of them."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from PIL import Image
 
 from maskspot import Predictor, Score
 from maskspot import predictor as predicting
-from maskspot.errors import ModelFileError
+from maskspot.errors import DataError, ModelFileError
 from maskspot.images import Preprocessing
-from maskspot.overlays import overlay, peak, save_overlay, strength
+from maskspot.overlays import Overlays, overlay, peak, strength
 
 Run = Callable[..., Any]
 
@@ -99,19 +100,23 @@ def test_the_overlay_is_red_where_the_map_is() -> None:
     [
         ("a/b.png", "a/b.png.jpg"),
         ("/etc/x.jpg", "etc/x.jpg.jpg"),
-        ("../../up.jpg", "up.jpg.jpg"),
-        ("a/../../b", "a/b.jpg"),
-        ("..\\c.jpg", "c.jpg.jpg"),
+        ("//tmp/x.jpg", "tmp/x.jpg.jpg"),
+        ("\\\\tmp\\x.jpg", "tmp/x.jpg.jpg"),
+        ("../../up.jpg", "up.jpg-e3df7b5c2322.jpg"),
+        ("a/../../b", "a/b-feddf1677abc.jpg"),
+        ("..\\c.jpg", "c.jpg-11eac58e87eb.jpg"),
         ("C:\\d.jpg", "C_/d.jpg.jpg"),
         ("https://h.org/e.jpg", "https_/h.org/e.jpg.jpg"),
-        ("new\nline\udcff.jpg", "new_line_.jpg.jpg"),
+        ("new\nline\udcff.jpg", "new_line_.jpg-3d7331e3bfbb.jpg"),
+        ("nul.jpg", "_nul.jpg-e14d5453e48d.jpg"),
         ("-", "-.jpg"),
     ],
 )
 def test_a_picture_is_named_after_its_image_and_stays_in_the_folder(
     tmp_path: Path, source: str, file: str
 ) -> None:
-    save_overlay(Image.new("RGB", (8, 8)), score([[1.0]], source=source), tmp_path / "in" / "maps")
+    maps = Overlays(tmp_path / "in" / "maps")
+    maps.save(Image.new("RGB", (8, 8)), score([[1.0]], source=source))
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [tmp_path / "in" / "maps" / file]
 
 
@@ -131,3 +136,29 @@ def test_predict_writes_a_picture_for_each_image_that_it_can_read(
         2,
         "error: --cache: has no pictures for --heatmaps or --report; leave it out\n",
     )
+
+
+def test_an_image_that_comes_twice_has_two_pictures(tmp_path: Path) -> None:
+    maps = Overlays(tmp_path)
+    for name in ("p.png", "p.png", "P.png"):
+        maps.save(Image.new("RGB", (8, 8)), score([[1.0]], source=name))
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_picture_replaces_another_but_never_a_photo(tmp_path: Path) -> None:
+    photo = tmp_path / "a.jpg"
+    Image.new("RGB", (8, 8)).save(photo)
+    before = photo.read_bytes()
+    with pytest.raises(DataError, match=r"a\.jpg: is there and is not a heatmap"):
+        Overlays(tmp_path).save(Image.new("RGB", (8, 8)), score([[1.0]], source="a"))
+    assert photo.read_bytes() == before
+    for _ in range(2):
+        Overlays(tmp_path).save(Image.new("RGB", (8, 8)), score([[1.0]], source="b"))
+    assert sorted(os.listdir(tmp_path)) == ["a.jpg", "b.jpg"]
+
+
+def test_what_a_kill_left_of_a_picture_goes_with_the_next(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / ".maskspot-12345678.tmp.jpg").write_text("half")
+    Overlays(tmp_path).save(Image.new("RGB", (8, 8)), score([[1.0]], source="in/b"))
+    assert os.listdir(tmp_path / "in") == ["b.jpg"]

@@ -11,12 +11,15 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
 import tracemalloc
 import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from copy import copy
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
@@ -27,9 +30,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from maskspot import containers, folders, remote
+from maskspot.archives import LIMITS
 from maskspot.errors import DataError, DownloadError, ImageError, MaskspotError, UsageError
 from maskspot.folders import natural_key
 from maskspot.inputs import Item, choose, find_images, find_items, items_from, listed, match_names
+from maskspot.webpages import links
 
 ROOT = Path(__file__).parent.parent
 PICTURE = b"the bytes of a picture"
@@ -424,10 +429,60 @@ def test_members_that_are_too_large_are_not_read(
         assert read_error(large) == "too large"
     monkeypatch.setattr(containers, "LIMIT", 2**30)
     monkeypatch.setattr(containers, "_SMALL", 1000)
-    bomb, _ = find_items([str(make_zip(tmp_path / "y", {"a.jpg": b"0" * 10**5, "b.jpg": b"1"}))])
-    assert read(bomb) == b"0" * 10**5
-    monkeypatch.setattr(containers, "_RATIO", 500)
+    files = {"a.jpg": b"0" * 10**5, "b.jpg": random.Random(0).randbytes(3000)}
+    bomb, _ = find_items([str(make_zip(tmp_path / "y", files))])
     assert read_error(bomb) == "too large"
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
+@pytest.mark.parametrize("name", ["a{}.jpg", "a{}.txt"])
+def test_a_tar_that_grows_without_end_is_given_up(
+    mode: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "_SMALL", 2**20)
+    files = {name.format(at): bytes(2**16) for at in range(20)}
+    archive = make_tar(tmp_path / "t", files, mode)
+    seen, error = until_error(find_items([str(archive)]))
+    assert error.startswith(f"{archive}: holds more than {2**20} bytes for its size; replace")
+    assert len(seen) == (15 if name.endswith("jpg") else 0)
+
+
+def test_a_zip_whose_images_are_too_many_for_its_size_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "_SMALL", 2**20)
+    archive = make_zip(tmp_path / "z", {f"{at}.jpg": bytes(2**16) for at in range(20)})
+    seen, error = until_error(find_items([str(archive)]))
+    assert not seen
+    assert error.startswith(f"{archive}: holds 1310720 bytes of images, too many for its size")
+    stored = make_zip(tmp_path / "s", {"a.jpg": bytes(10), "b.jpg": b""}, zipfile.ZIP_STORED)
+    assert len(list(find_items([str(stored)]))) == 2
+
+
+def test_a_zip_whose_members_share_bytes_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "z", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("0.jpg", bytes(10**6))
+        file.writestr("pad", random.Random(0).randbytes(10**5))  # so that it is large enough
+        for at in range(1, 20):
+            info = copy(file.infolist()[0])
+            info.filename = f"{at}.jpg"
+            file.filelist.append(info)
+    seen, error = until_error(find_items([str(tmp_path / "z")]))
+    assert not seen
+    assert error.startswith(f"{tmp_path}/z: holds files that overlap; replace it")
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_only_an_archive_that_is_compressed_has_a_most_of_files(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "LIMITS", replace(LIMITS, files=3))
+    items = find_items([str(make_tar(tmp_path / "t", FILES, mode))])
+    if mode == "w":
+        assert len(list(items)) == 4
+    else:
+        seen, error = until_error(items)
+        assert (len(seen), "holds more than 3 files" in error) == (3, True)
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
@@ -522,6 +577,8 @@ def server() -> Iterator[str]:
                 "/in/img10.jpg": PICTURE,
                 "/large": b"0" * 999,
             }
+            if path.startswith("/echo"):
+                pages[path] = self.path.encode()
             code = 403 if path == "/secret.jpg" else 200 if path in pages else 404
             self.send_response(code)
             self.send_header("Content-Type", "text/html" if path == "/in/" else "image/jpeg")
@@ -558,6 +615,77 @@ def test_a_page_of_links_is_a_folder(server: str) -> None:
         names(f"http://{server}/in/*.png")
     with pytest.raises(DownloadError, match=r"/none/: cannot be listed"):
         names(f"http://{server}/none/")
+
+
+@pytest.mark.parametrize(
+    ("page", "found"),
+    [
+        ("<a href=./a.png><A HREF='b.png' >", ["a.png", "b.png"]),
+        ('<a href="a&amp;b.png"><a href=" c d.png\n">', ["a&b.png", "c d.png"]),
+        (
+            '<a href="x%3Ay.png"><a href="/in/e.png#top"><a href="/on/f.png">',
+            ["x%3Ay.png", "e.png"],
+        ),
+        (
+            '<!-- <a href="no.png"> --><script>"<a href=no.png>"</script><a x=">" href=g.png>',
+            ["g.png"],
+        ),
+        ("<a href=a.png><a href=http://[.png><a name=x>", ["a.png"]),
+        ('<base href="sub/.."><a href="h.png"><a href="i.png', ["h.png"]),
+        ("<abbr href=no.png></a href=no.png><a href=no.png href2", []),
+    ],
+)
+def test_links_are_resolved_as_browsers_do(page: str, found: list[str]) -> None:
+    every = (each.removeprefix("http://h/in/") for each in links(page, "http://h/in/"))
+    assert [each for each in every if not each.startswith("http")] == found
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *(
+            "<a ",
+            "<a href",
+            "<a href=",
+            '<a href="',
+            "<a b='",
+            "<!--",
+            "<",
+            "</",
+            "<script>",
+            "<a\t",
+        ),
+        *("&", "&#", "<a href='x'", "<base href=x>", " ", "=", "<a =", "<a href=x>", "<a a a a a"),
+    ],
+)
+def test_no_page_takes_longer_than_its_length_says(piece: str) -> None:
+    def seconds(count: int) -> float:
+        started = time.process_time()
+        deque(links(piece * count, "http://h/"), maxlen=0)
+        return time.process_time() - started
+
+    seconds(10)
+    count = 40_000 // len(piece)
+    assert seconds(4 * count) < 12 * seconds(count) + 0.1
+
+
+@pytest.mark.parametrize("scheme", ["reference::http", "simplecache::file", "zip", "github", "git"])
+def test_only_known_kinds_of_urls_are_read_and_no_chains(scheme: str) -> None:
+    for give in (find_items, items_from):
+        with pytest.raises(UsageError, match=f"{scheme}://: not a kind of URL that is read"):
+            list(give([f"{scheme}://h/a.jpg"]))
+
+
+def test_a_page_without_an_end_is_given_up(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "LONGEST", 20)
+    with pytest.raises(DownloadError, match="a page of more than 20 bytes"):
+        names(f"http://{server}/in/")
+
+
+def test_a_url_is_asked_for_as_it_was_given(server: str) -> None:
+    query = "%3A/a%27b%40c%28d%29.png?Signature=a%2Fb%7Ec%40d"
+    (item,) = find_items([f"http://{server}/echo{query}"])
+    assert read(item).decode() == f"/echo{query}"
 
 
 def test_what_a_server_refuses_has_its_reason_and_status(

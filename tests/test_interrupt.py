@@ -56,8 +56,9 @@ def test_a_stopped_prediction_leaves_the_old_output_and_what_it_needs_to_go_on(
         *("numpy", "numpy.linalg", "onnxruntime", "maskspot.predictor", "maskspot.journal"),
     ],
 )
-def test_ctrl_c_while_anything_is_imported_is_one_line(
-    pictures: Path, tmp_path: Path, module: str
+@pytest.mark.parametrize(("kind", "words"), [("SIGINT", "interrupted\n"), ("SIGTERM", "")])
+def test_a_signal_while_anything_is_imported_is_no_traceback(
+    pictures: Path, tmp_path: Path, module: str, kind: str, words: str
 ) -> None:
     code = (
         "import os, signal, sys\n"
@@ -65,17 +66,18 @@ def test_ctrl_c_while_anything_is_imported_is_one_line(
         "    def find_spec(self, name, path=None, target=None):\n"
         f"        if name == {module!r} and self in sys.meta_path:\n"
         "            sys.meta_path.remove(self)\n"
-        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        f"            os.kill(os.getpid(), signal.{kind})\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from maskspot.cli import main\n"
         "sys.meta_path.insert(0, Finder())\n"
         "main()\n"
     )
-    words = [sys.executable, "-c", code, "predict", str(pictures), "-o", str(tmp_path / "sub.csv")]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    line = [sys.executable, "-c", code, "predict", str(pictures), "-o", str(tmp_path / "sub.csv")]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
     # Python itself makes a signal of it, which is 130 for a shell, if it came while a string ran.
-    assert done.returncode in (130, -signal.SIGINT)
-    assert done.stderr == "interrupted\n"
+    number = getattr(signal, kind)
+    assert done.returncode in (128 + number, -number)
+    assert done.stderr == words
     assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
 
 

@@ -32,12 +32,13 @@ SCORES = [
 ]
 
 texts = st.text(st.characters(exclude_categories=()))
-floats = st.none() | st.floats()
-whole = st.none() | st.integers()
+whole = st.none() | st.integers(min_value=1)
 statuses = st.sampled_from(["ok", "missing", "unreadable", "too large"])
-scores = st.builds(
-    *(Score, texts, floats, st.none() | texts, statuses),
-    *(whole, whole, st.none() | texts, floats),
+times = st.none() | st.floats(min_value=0, allow_nan=False, allow_infinity=False)
+rest = (statuses, whole, whole, st.none() | texts, times)
+scores = st.one_of(
+    st.builds(Score, texts, st.floats(0, 1), st.none(), *rest),
+    st.builds(Score, texts, st.none(), texts, *rest),
 )
 
 
@@ -76,7 +77,7 @@ def test_any_score_comes_back_as_it_was(made: list[Score]) -> None:
     with Journal.temporary() as journal:
         for score in made:
             journal.write(score)
-        assert repr(list(journal.rows())) == repr(made)  # NaN is not itself
+        assert repr(list(journal.rows())) == repr(made)
         assert repr([journal.at(place) for place, _ in journal.places()]) == repr(made)
         assert (journal.count, journal.failed) == (
             len(made),
@@ -216,7 +217,26 @@ def test_a_run_with_other_options_is_not_resumed(
     assert Journal.path_for(output).read_bytes() == before
 
 
-@pytest.mark.parametrize("line", [b"x", b'["a"]', b"7", b"\xff", b"", b"\0\0"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"x", b'["a"]', b"7", b"\xff", b"", b"\0\0", b"[" * 100_000),
+        *(
+            f'["a",{probability},{error},"{status}",{width},9,null,null]'.encode()
+            for probability, error, status, width in (
+                *((7.5, "null", "ok", 9), (-1, "null", "ok", 9), ("NaN", "null", "ok", 9)),
+                *(("Infinity", "null", "ok", 9), ("true", "null", "ok", 9)),
+                *(
+                    ('"=cmd|x"', "null", "ok", 9),
+                    ("[]", "null", "ok", 9),
+                    ("null", "null", "ok", 9),
+                ),
+                *((0.5, '"why"', "missing", 9), (0.5, "null", "fine", 9), (0.5, "null", "ok", -1)),
+                *((0.5, "null", "ok", '"9"'), (0.5, "null", "ok", "1e400"), ("null", "7", "ok", 9)),
+            )
+        ),
+    ],
+)
 @pytest.mark.parametrize("number", [0, 2])
 def test_a_damaged_line_is_named(output: Path, line: bytes, number: int) -> None:
     lines = stop(output).split(b"\n")
@@ -306,13 +326,29 @@ def test_any_name_of_an_output_has_room_for_its_journal(tmp_path: Path, name: st
     assert os.listdir(tmp_path) == [name]
 
 
-def test_two_names_of_one_output_share_its_journal(output: Path) -> None:
-    output.touch()
-    link = output.parent / "link.csv"
-    link.symlink_to(output)
-    stop(link)
-    assert Journal.path_for(link) == output.parent / ".sub.csv.journal"
+def test_two_names_of_one_output_share_its_journal(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    output = tmp_path / "real" / "sub.csv"
+    stop(tmp_path / "link" / "sub.csv")
+    assert Journal.path_for(tmp_path / "link" / "sub.csv") == tmp_path / "real" / ".sub.csv.journal"
     assert resume(output) == 5
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links")
+@pytest.mark.parametrize("name", ["sub.csv", ".sub.csv.journal", ".sub.csv.journal.new"])
+def test_a_planted_link_is_named_and_never_written_through(output: Path, name: str) -> None:
+    victim = output.parent / "bashrc"
+    victim.write_text("mine")
+    (output.parent / name).symlink_to("bashrc")
+    for choice in (None, True, False):
+        with (
+            pytest.raises(DataError, match=rf"{name}: .*remove it"),
+            Journal.open(output, MADE_WITH, choice),
+        ):
+            pytest.fail("it began")
+    assert victim.read_text() == "mine"
+    assert (output.parent / name).is_symlink()
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/null"), reason="POSIX")

@@ -41,6 +41,13 @@ def test_a_later_format_says_which_version_to_install() -> None:
         replace(INFO, format="1").to_json(),  # type: ignore[arg-type]
         INFO.to_json().replace("64", '"64"'),
         INFO.to_json().replace("lanczos", "sharpest"),
+        INFO.to_json().replace('"passes": 1', '"passes": 1e400'),
+        INFO.to_json().replace('"passes": 1', '"passes": 0'),
+        INFO.to_json().replace('"metrics": {', '"metrics": {"a": ' + "[" * 20 + "]" * 20 + ", "),
+        INFO.to_json().replace('"metrics": {', f'"metrics": {{"a": {2**64}, '),
+        INFO.to_json().replace(f'"name": "{INFO.name}"', '"name": null'),
+        INFO.to_json().replace(f'"name": "{INFO.name}"', f'"name": "{"n" * 2000}"'),
+        "[" * 100_000,
     ],
 )
 def test_damaged_metadata_are_one_line_that_names_the_file(text: str) -> None:

@@ -25,6 +25,7 @@ from maskspot.journal import Journal
 from maskspot.outputs import (
     Counts,
     Form,
+    Format,
     OnError,
     Sample,
     format_of,
@@ -305,6 +306,24 @@ def test_a_terminal_gets_each_row_as_it_comes(monkeypatch: pytest.MonkeyPatch) -
 
     write_scores(scores(), Form(), None)
     assert seen == [1, 2]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_terminal_obeys_nothing_in_a_name_and_a_pipe_gets_the_name_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, kind: Format, shown: bool
+) -> None:
+    name = "\x1b]0;evil\x07\x9b2J\r\u202egpj.exe"
+    screen = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(screen, "isatty", lambda: shown, raising=False)
+    monkeypatch.setattr(sys, "stdout", screen)
+    write_scores([Score(name, 0.5)], Form(kind), None)
+    text = screen.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    if shown:
+        assert text.replace("\n", "").isprintable()
+        assert "evil" in text
+    elif kind == "csv":
+        assert name in text
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])

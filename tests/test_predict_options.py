@@ -169,7 +169,7 @@ def test_a_cache_is_asked_before_the_network(
     ("arguments", "words"),
     [
         (["a.jpg", "--from", "list.txt"], "--from: name images or a list of them"),
-        (["a.jpg", "--cache", "x", "-o", "x"], "--output: x is one of the inputs"),
+        (["a.jpg", "--cache", "x", "-o", "x"], "--cache: x is the file of --output"),
         (["a.jpg", "-o", "x.json"], "--output: x.json: .json is none of .csv, .jsonl and .parquet"),
         (
             ["a.jpg", "b.jpg", "--format", "csv", "-o", "b.jpg", "-m", "looked for only later"],

@@ -1,15 +1,19 @@
 """The Python API, where the model runs, and scores kept by content."""
 
 import io
+import math
 import os
 import pickle
+import signal
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -19,6 +23,7 @@ from PIL import Image
 
 import maskspot
 from maskspot import Predictor, Score, devices
+from maskspot import cache as caching
 from maskspot.cache import Cache
 from maskspot.errors import DataError, ImageError, UsageError
 from maskspot.inputs import Item
@@ -440,6 +445,80 @@ def test_a_file_that_is_no_cache_is_refused_and_left_as_it_is(tmp_path: Path) ->
     other.close()
     with pytest.raises(DataError, match=r"other\.db: not a cache of maskspot; name another"):
         Cache(tmp_path / "other.db", "m")
+
+
+def test_a_cache_that_another_holds_is_waited_for_a_little_and_ctrl_c_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Cache(tmp_path / "cache", "m").close()
+    monkeypatch.setattr(caching, "_PATIENCE", 0.2)
+    with closing(sqlite3.connect(tmp_path / "cache", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(DataError, match=r"--cache: .*database is locked"):
+            Cache(tmp_path / "cache", "m")
+        monkeypatch.setattr(caching, "_PATIENCE", 60)
+        Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        started = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            Cache(tmp_path / "cache", "m")
+        assert time.monotonic() - started < 5
+
+
+ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        f"CREATE VIEW scores AS SELECT 'm' AS model, x AS content, 1 AS format FROM ({ENDLESS})",
+        f"{caching._TABLE}; CREATE VIEW more AS {ENDLESS}",
+        f"{caching._TABLE}; CREATE TRIGGER t AFTER INSERT ON scores BEGIN DELETE FROM scores; END",
+        "CREATE TABLE scores (model, content, probability AS (7.5), width, height, format)",
+    ],
+)
+def test_a_strangers_database_with_more_than_scores_is_refused_at_once(
+    tmp_path: Path, words: str
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "cache")) as rows:
+        rows.executescript(f"{words}; PRAGMA application_id = {caching._OURS}")
+    with pytest.raises(DataError, match="not a cache of maskspot"):
+        Cache(tmp_path / "cache", "m")
+
+
+def test_a_question_that_takes_too_long_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caching, "_DEADLINE", 0.2)
+    with (
+        closing(Cache(tmp_path / "cache", "m")) as cache,
+        pytest.raises(sqlite3.OperationalError, match="interrupted"),
+    ):
+        cache._ask(f"SELECT count(*) FROM ({ENDLESS})")
+
+
+@pytest.mark.parametrize("probability", [7.5, -1.0, "=cmd|' /C calc'!A1", None, b"x", math.inf])
+def test_a_row_that_is_no_score_is_scored_again(
+    predictor: Predictor, tmp_path: Path, pictures: Path, probability: object
+) -> None:
+    todo = items(pictures / "a.jpg")
+    with closing(Cache(tmp_path / "cache", predictor.id)) as cache:
+        (first,) = score(predictor, todo, cache=cache)
+    with closing(sqlite3.connect(tmp_path / "cache", isolation_level=None)) as rows:
+        rows.execute("UPDATE scores SET probability = ?", [probability])
+    for _ in range(2):
+        with closing(Cache(tmp_path / "cache", predictor.id)) as cache:
+            (found,) = score(predictor, todo, cache=cache)
+            assert found.probability == first.probability
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links")
+@pytest.mark.parametrize("end", ["", "-wal", "-shm", "-journal"])
+def test_a_cache_is_never_written_through_a_planted_link(tmp_path: Path, end: str) -> None:
+    (tmp_path / "bashrc").touch()
+    (tmp_path / f"cache{end}").symlink_to("bashrc")
+    with pytest.raises(DataError, match="a link, which is never written to"):
+        Cache(tmp_path / "cache", "m")
+    assert (tmp_path / "bashrc").read_bytes() == b""
 
 
 def test_an_item_that_cannot_be_loaded_is_a_score_with_its_reason(predictor: Predictor) -> None:

@@ -1,9 +1,11 @@
 """Scores kept by content: a picture that was scored once is not scored again."""
 
+import math
 import os
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -11,12 +13,21 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from maskspot.errors import DataError, ImageError, fail
+from maskspot.files import check_target
 from maskspot.inputs import Item
-from maskspot.results import Score
+from maskspot.results import Score, is_sound
 
+_PATIENCE, _PAUSE, _DEADLINE = 5.0, 0.05, 10.0
+"""Seconds that a cache is waited for which another process holds, between two tries, and that one
+question may take: SQLite hears no Ctrl-C, so it never waits or works for long by itself."""
+
+_STEPS = 100_000  # of SQLite's machine, between two looks at the clock
+_SIDE_FILES = ("-journal", "-wal", "-shm")
 _LARGEST = 2**28  # bytes of a file that is read whole, for its hash
+_BUSY = (5, 6)  # SQLITE_BUSY, SQLITE_LOCKED
 _OURS = int.from_bytes(b"mask")
 _TABLE = """
 CREATE TABLE IF NOT EXISTS scores (
@@ -45,9 +56,13 @@ class Cache:
         self.file, self.model = file, model
         self._lock = Lock()
         self._pending: dict[bytes, Future[Score]] = {}
+        self._until = math.inf
+        for path in (file, *(file.with_name(file.name + end) for end in _SIDE_FILES)):
+            check_target(path)
         with self._told():
-            self._rows = sqlite3.connect(file, timeout=60, check_same_thread=False)
+            self._rows = sqlite3.connect(file, timeout=0, check_same_thread=False)
             try:
+                self._defend()
                 self._make()
             except BaseException:
                 self._rows.close()
@@ -58,16 +73,44 @@ class Cache:
             self._rows.execute("PRAGMA journal_mode = WAL")
         self._rows.execute("PRAGMA synchronous = NORMAL")
 
+    def _defend(self) -> None:
+        """Let nothing run that a stranger put into the file, and nothing for long."""
+        self._rows.set_progress_handler(lambda: time.monotonic() > self._until, _STEPS)
+        for setting in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
+            self._rows.execute(f"PRAGMA {setting}")
+        defensive = getattr(sqlite3, "SQLITE_DBCONFIG_DEFENSIVE", None)
+        if defensive is not None:  # from Python 3.12 on
+            self._rows.setconfig(defensive, True)  # type: ignore[attr-defined,unused-ignore]
+
+    def _ask(self, words: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of an answer; a file that another holds is tried again for a while."""
+        ends = time.monotonic() + _PATIENCE
+        while True:
+            self._until = time.monotonic() + _DEADLINE
+            try:
+                return self._rows.execute(words, values).fetchall()
+            except sqlite3.OperationalError as error:
+                busy = getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY
+                if not busy or time.monotonic() > ends:
+                    raise
+            time.sleep(_PAUSE)
+
     def _make(self) -> None:
         """Make the table, if it is not there."""
         self._rows.isolation_level = None
-        self._rows.execute("BEGIN IMMEDIATE")  # others may be making it, too
+        self._ask("BEGIN IMMEDIATE")  # others may be making it, too
         if self._number("PRAGMA application_id") != _OURS:
             if self._number("SELECT count(*) FROM sqlite_master"):
                 raise sqlite3.DatabaseError("not a cache of maskspot")
             self._rows.execute(f"PRAGMA application_id = {_OURS}")
-        self._rows.execute(_TABLE)
-        self._rows.execute("COMMIT")
+        self._ask(_TABLE)
+        # A view, a trigger or a computed column would have us run what a stranger wrote.
+        found = self._ask("SELECT type, name, sql FROM sqlite_master")
+        if [(kind, name, _squeezed(sql)) for kind, name, sql in found] != [
+            ("table", "scores", _squeezed(_TABLE.replace("IF NOT EXISTS ", "")))
+        ]:
+            raise sqlite3.DatabaseError("not a cache of maskspot")
+        self._ask("COMMIT")
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -77,7 +120,7 @@ class Cache:
             raise DataError(f"--cache: {self.file}: {error}; name another file") from None
 
     def _number(self, question: str) -> int:
-        return int(self._rows.execute(question).fetchone()[0])
+        return int(self._ask(question)[0][0])
 
     def close(self) -> None:
         """Close the file."""
@@ -121,12 +164,14 @@ class Cache:
             if key in self._pending:
                 return self._pending[key], False
             with self._told():
-                row = self._rows.execute(_GET, (self.model, key)).fetchone()
-            if row is None:
-                self._pending[key] = future
+                rows = self._ask(_GET, (self.model, key))
+            values = ["", rows[0][0], None, "ok", *rows[0][1:], None] if rows else []
+            known = bool(rows) and is_sound(values)  # another may have written to the file
+            if known:
+                future.set_result(Score(*values))
             else:
-                future.set_result(Score("", row[0], None, "ok", *row[1:]))
-            return future, row is None
+                self._pending[key] = future
+            return future, not known
 
     def _keep(self, key: bytes | None, score: Score) -> None:
         if key is None:
@@ -135,8 +180,12 @@ class Cache:
             if score.error is None:
                 row = (score.probability, score.width, score.height, score.format)
                 with self._told():
-                    self._rows.execute(_PUT, (self.model, key, *row))
+                    self._ask(_PUT, (self.model, key, *row))
             del self._pending[key]
+
+
+def _squeezed(words: object) -> str:
+    return " ".join(str(words).split())
 
 
 def _read(item: Item) -> tuple[bytes | None, Item]:

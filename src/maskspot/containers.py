@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
+from maskspot.archives import LIMITS, ArchiveError, Bounded, check_zip, fault
 from maskspot.errors import DataError, ImageError, fail
 from maskspot.folders import is_hidden, is_image, path_key
 
@@ -21,7 +22,7 @@ LIMIT = 2**30
 Member = tuple[str, Callable[[], bytes]]
 """An image's name, and what reads it, in any thread, or raises `ImageError`."""
 
-_RATIO, _SMALL = 1000, 2**26  # times that an image may grow, unless it stays small
+_SMALL = 2**26  # bytes, up to which nothing is known by how much it grows
 _BLOCK, _TAPE, _MEGA = 2**18, 512, 2**20
 _ZIP = (b"PK\3\4", b"PK\5\6")
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\0": "lzma"}
@@ -56,12 +57,15 @@ def members(path: str) -> Iterator[Member]:
     by what reads them.
 
     Raises:
-        DataError: the archive is damaged; what came before stands.
+        DataError: the archive is damaged, or holds more than `archives.LIMITS`; what came before
+            stands. An uncompressed tar may hold any number of images, as it cannot grow.
     """
     try:
         with open(path, "rb") as file:
             is_zip = file.read(4) in _ZIP
         yield from _zip_members(path) if is_zip else _tar_members(path)
+    except ArchiveError as error:
+        raise DataError(f"{path}: {error}") from None
     except Exception as error:
         # Over damage zipfile, tarfile and the decompressors raise a dozen kinds.
         why = getattr(error, "strerror", None) or "damaged or cut short"
@@ -75,6 +79,7 @@ def _zip_members(path: str) -> Iterator[Member]:
 
     # Images are read after we have given the last: it is closed when the last of them goes.
     source = zipfile.ZipFile(path)
+    check_zip(source.infolist())
     lock = threading.Lock()
     found = [
         (name, info)
@@ -82,6 +87,9 @@ def _zip_members(path: str) -> Iterator[Member]:
         if stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
         and (name := _shown(_zip_name(info).replace("\\", "/")))
     ]
+    grown = sum(info.file_size for _, info in found if info.compress_type)
+    if grown > _most(os.stat(path).st_size):
+        raise fault(f"holds {grown} bytes of images, too many for its size")
     found.sort(key=lambda each: path_key(each[0]))
     for name, info in found:
         yield name, partial(_read_zip, source, info, lock)
@@ -100,7 +108,7 @@ def _read_zip(source: "zipfile.ZipFile", info: "zipfile.ZipInfo", lock: threadin
     size = info.file_size
     if info.flag_bits & _ENCRYPTED:
         raise ImageError("encrypted; unpack its archive first")
-    if size > LIMIT or size > max(_SMALL, _RATIO * info.compress_size):
+    if size > LIMIT or size > max(_SMALL, LIMITS.ratio * info.compress_size):
         raise ImageError(f"{size:,} bytes are too many to unpack in memory", "too large")
     # Of these two kinds zipfile unpacks no more than is asked for; of others all that it has read.
     step = _BLOCK if info.compress_type in (0, 8) else 2**12
@@ -122,8 +130,12 @@ def _read_zip(source: "zipfile.ZipFile", info: "zipfile.ZipInfo", lock: threadin
 def _tar_members(path: str) -> Iterator[Member]:
     with open(path, "rb") as file:
         total = os.fstat(file.fileno()).st_size
-        stream = _unpacked(file)
-        for name, size, whole in _walk_tar(stream):
+        stream: IO[bytes] | Bounded = _unpacked(file)
+        if stream is not file:
+            stream = Bounded(cast("IO[bytes]", stream), _most(total))
+        for count, (name, size, whole) in enumerate(_walk_tar(stream)):
+            if stream is not file and count >= LIMITS.files:
+                raise fault(f"holds more than {LIMITS.files} files")
             shown = _shown(name)
             if not shown:
                 continue
@@ -140,7 +152,12 @@ def _tar_members(path: str) -> Iterator[Member]:
                 yield shown, partial(bytes, _exactly(stream, size))
 
 
-def _walk_tar(stream: IO[bytes]) -> Iterator[tuple[str, int, bool]]:
+def _most(packed: int) -> int:
+    """Return how many bytes may come of an archive of a size."""
+    return min(LIMITS.total, max(_SMALL, LIMITS.ratio * packed))
+
+
+def _walk_tar(stream: IO[bytes] | Bounded) -> Iterator[tuple[str, int, bool]]:
     """Give files: name, size, and whether that is all; `stream` is then where their content is.
 
     The module tarfile takes damage in the middle for the end, and reads headers of any size.
@@ -213,7 +230,7 @@ def _unpacked(file: IO[bytes]) -> IO[bytes]:
     return file
 
 
-def _exactly(stream: IO[bytes], size: int) -> bytes:
+def _exactly(stream: IO[bytes] | Bounded, size: int) -> bytes:
     if size < 0:
         raise ValueError(size)
     data = stream.read(size)

@@ -68,6 +68,11 @@ class ServiceError(MaskspotError):
     exit_code = 4
 
 
+def visible(text: str) -> str:
+    """Return a stranger's text so that a terminal shows it and obeys nothing of it."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def fail(error: Exception) -> NoReturn:
     """Raise an error: with `partial`, what gives an image that is known to be none."""
     raise error

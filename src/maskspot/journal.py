@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from maskspot.errors import DataError, UsageError
-from maskspot.files import is_stream, locked
-from maskspot.results import Score
+from maskspot.files import check_target, is_stream, locked, open_own
+from maskspot.results import Score, is_sound
 
 _COLUMNS = [field.name for field in fields(Score) if field.name != "heatmap"]
 _values = attrgetter(*_COLUMNS)
@@ -71,14 +71,18 @@ class Journal:
 
         Raises:
             UsageError: there is a stopped run's and `resume` is None, or its header is another.
-            DataError: its header is damaged, or another process is writing it.
+            DataError: its header is damaged, another process is writing it, or a link has its name.
             OSError: the folder is missing or cannot be written.
         """
         if is_stream(output):
             with cls.temporary() as journal:
                 yield journal
             return
+        check_target(output)
         path = cls.path_for(output)
+        for each in filter(os.path.lexists, (path, _beside(path))):
+            with suppress(FileNotFoundError):
+                open_own(each, create=False).close()  # refuse a link before anything is made
         made_with = json.loads(_encode({"journal": 1, "columns": _COLUMNS, **header}))
         with ExitStack() as stack:
             old = stack.enter_context(_held(path, output))
@@ -192,7 +196,7 @@ class Journal:
         self._old.close()
         _beside(self._path).replace(self._path)
         self._old = None
-        self._file = self._path.open("a+b")
+        self._file = open_own(self._path)
 
     def _close(self) -> None:
         with suppress(OSError):  # a full disk, which write has told
@@ -213,7 +217,7 @@ def _beside(path: Path) -> Path:
 def _held(path: Path, output: Path) -> Iterator[IO[bytes]]:
     """Open a file, made if it is not there, that no other maskspot may have."""
     try:
-        file = path.open("a+b")
+        file = open_own(path)
     except OSError as error:  # about a name that means nothing to the user
         raise OSError(error.errno, error.strerror, str(output.parent)) from None
     with file, ExitStack() as stack:
@@ -243,7 +247,7 @@ def _check_header(file: IO[bytes], made_with: dict[str, Any], output: Path) -> N
             for key in keys
             if was.get(key) != made_with.get(key)
         ]
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise _damaged(Journal.path_for(output), 1) from None
     if differing:
         raise UsageError(
@@ -262,14 +266,14 @@ def _scores(file: IO[bytes], path: Path) -> Iterator[tuple[int, Score]]:
     for number, (place, line) in enumerate(lines, 2):
         try:
             score = _score(line)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             raise _damaged(path, number) from None
         yield place, score
 
 
 def _score(line: bytes) -> Score:
     values = json.loads(line.decode("utf-8", "surrogatepass"))
-    if not isinstance(values, list) or len(values) != len(_COLUMNS):
+    if not isinstance(values, list) or len(values) != len(_COLUMNS) or not is_sound(values):
         raise ValueError
     return Score(*values)
 

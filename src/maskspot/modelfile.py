@@ -23,6 +23,7 @@ FORMAT = 1
 INPUT = "images"
 OUTPUT = "probability"
 HEATMAP = "heatmap"
+_LONGEST, _MOST = 1000, 10_000  # characters of a text, passes of an image
 QUESTION = "at least one face mask is visible"
 
 
@@ -86,6 +87,8 @@ def read_info(metadata: Mapping[str, str], name: str) -> ModelInfo:
         )
     try:
         values = json.loads(metadata[KEY])
+        if not _is_plain(values):
+            raise ValueError("nested too deep, or a number too large")
         version = values["format"]
         if isinstance(version, int) and version > FORMAT:
             raise ModelFileError(
@@ -95,18 +98,41 @@ def read_info(metadata: Mapping[str, str], name: str) -> ModelInfo:
         if version != FORMAT:
             raise ValueError(f"format {version!r}")
         return ModelInfo(
-            name=str(values["name"]),
+            name=_text(values["name"]),
             preprocessing=Preprocessing.from_dict(values["preprocessing"]),
-            backbone=str(values["backbone"]),
+            backbone=_text(values["backbone"]),
             metrics=dict(values["metrics"]),
             training=dict(values["training"]),
-            passes=int(values.get("passes", 1)),
+            passes=_count(values.get("passes", 1)),
             calibration=dict(values.get("calibration", {})),
             storage=dict(values.get("storage", {})),
             windows=dict(values.get("windows", {})),
             format=version,
-            maskspot=str(values["maskspot"]),
-            question=str(values["question"]),
+            maskspot=_text(values["maskspot"]),
+            question=_text(values["question"]),
         )
-    except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise ModelFileError(f"{name}: its metadata are damaged ({error})") from error
+    except (RecursionError, UsageError) as error:
+        raise ModelFileError(f"{name}: its metadata are damaged ({error})") from error
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST:
+        raise ValueError(f"a text must have 1 to {_LONGEST} characters")
+    return value
+
+
+def _count(value: object) -> int:
+    if type(value) is not int or not 0 < value <= _MOST:
+        raise ValueError(f"a count must be from 1 to {_MOST}")
+    return value
+
+
+def _is_plain(value: object, depth: int = 16) -> bool:
+    """Say whether a value of JSON's is not nested deeper, and has no numbers beyond 64 bits."""
+    if isinstance(value, dict):
+        return depth > 0 and all(_is_plain(each, depth - 1) for each in value.values())
+    if isinstance(value, list):
+        return depth > 0 and all(_is_plain(each, depth - 1) for each in value)
+    return not isinstance(value, int) or -(2**63) <= value < 2**63

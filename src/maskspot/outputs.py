@@ -12,7 +12,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Literal, cast
 
-from maskspot.errors import DataError, ImageError, MissingExtraError, UsageError
+from maskspot.errors import DataError, ImageError, MissingExtraError, UsageError, visible
 from maskspot.files import remove_leftovers, replacing
 from maskspot.formats import Value, WriteRow, csv_rows, jsonl_rows, parquet_rows
 from maskspot.journal import Journal
@@ -235,10 +235,13 @@ def format_of(path: Path | None, wanted: str | None) -> Format:
 def write_scores(scores: Iterable[Score], form: Form, path: Path | None) -> Counts:
     """Write scores as they come: to a file, whole or not at all, or to standard output for None.
 
+    On a terminal, control characters in names are shown as escapes.
+
     Raises:
         OSError: they cannot be written.
     """
     count = Counter[str]()
+    is_shown = path is None and sys.stdout.isatty()
     scores = iter(scores)
     first = list(islice(scores, 1))  # nothing is written where nothing can be scored
     with _stream(path) as stream, form.rows_to(stream) as write:
@@ -250,6 +253,8 @@ def write_scores(scores: Iterable[Score], form: Form, path: Path | None) -> Coun
                 if form.threshold is not None:
                     count["above" if score.probability >= form.threshold else "below"] += 1
             row = form.row(score)
+            if row is not None and is_shown:
+                row = tuple(visible(cell) if isinstance(cell, str) else cell for cell in row)
             if row is not None:
                 write(row)
             if path is None:  # a person, or a program that waits for rows

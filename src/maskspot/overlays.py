@@ -1,19 +1,21 @@
 """Heatmaps that people can look at: the image, and in red where the mask is."""
 
-import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskspot.files import replacing
+from maskspot.errors import DataError
+from maskspot.files import check_target, remove_leftovers, replacing
+from maskspot.naming import PathsBelow, make_folders
 from maskspot.results import Score
 
 _RED = (255, 32, 0)
 _FINE = 8  # points of a cell, each way, among which its peak is looked for
 _STRENGTH = 0.7  # of the red where the network is sure
-_UNFIT = re.compile(r'[\0-\x1f<>:"|?*\ud800-\udfff]')
+_COMMENT = b"maskspot: a heatmap"
+_HEAD = 1024  # bytes, in which a JPEG of ours has its comment
 
 
 def strength(score: Score) -> NDArray[np.float64]:
@@ -69,15 +71,41 @@ def overlay(image: Image.Image, score: Score) -> Image.Image:
     return image
 
 
-def save_overlay(image: Image.Image, score: Score, folder: Path) -> None:
-    """Write an overlay as a JPEG into a folder, named after the image, in folders as it is.
+class Overlays:
+    """A folder of overlays, each a JPEG that is named after its image, in folders as it is."""
 
-    Raises:
-        OSError: it cannot be written.
-    """
-    parts = PurePosixPath(score.source.replace("\\", "/")).parts
-    safe = [_UNFIT.sub("_", part)[-200:] for part in parts if part not in ("/", "..")]
-    file = folder.joinpath(*safe)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file.with_name(f"{file.name}.jpg")) as beside:
-        overlay(image, score).save(beside, "JPEG", quality=85)
+    def __init__(self, folder: Path) -> None:
+        """Begin.
+
+        Args:
+            folder: which is made with the first overlay.
+        """
+        self._paths = PathsBelow(folder, ".jpg")
+        self._swept: set[Path] = set()
+
+    def save(self, image: Image.Image, score: Score) -> None:
+        """Write an image's overlay; safe to call from several threads.
+
+        Args:
+            image: upright, in mode RGB.
+            score: its own, with a heatmap.
+
+        Raises:
+            DataError: a file that is not an overlay has its name, or a link a folder's.
+            OSError: it cannot be written.
+        """
+        file = self._paths.take(score.source)
+        make_folders(self._paths.folder, file)
+        if file.parent not in self._swept:
+            self._swept.add(file.parent)
+            remove_leftovers(file)
+        check_target(file)
+        if file.exists() and not _is_overlay(file):
+            raise DataError(f"{file}: is there and is not a heatmap; name another folder")
+        with replacing(file) as beside:
+            overlay(image, score).save(beside, "JPEG", quality=85, comment=_COMMENT)
+
+
+def _is_overlay(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return _COMMENT in stream.read(_HEAD)

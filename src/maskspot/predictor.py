@@ -17,8 +17,9 @@ from PIL import Image
 from maskspot.devices import PROCESSORS, open_session, threads_for
 from maskspot.errors import ImageError, MaskspotError, ModelFileError, UsageError
 from maskspot.images import MAX_PIXELS, ImageSource, keep_memory
+from maskspot.modelcheck import read_model
 from maskspot.modelfile import HEATMAP, INPUT, OUTPUT, ModelInfo, read_info
-from maskspot.models import DEFAULT, find_model
+from maskspot.models import DEFAULT, find_model, ships
 from maskspot.priors import at_prior
 from maskspot.results import Score
 from maskspot.threads import ordered
@@ -85,7 +86,7 @@ class Predictor:
         asked |= {"max_pixels": max_pixels, "draft": draft, "prior": prior}
         self._again = partial(Predictor, file, **asked)
         self.max_pixels, self.draft, self.prior = max_pixels, draft, prior
-        content = _read(file)
+        content = read_model(file, trusted=ships(file))
         self._session, self.device = _open(content, file, device)
         self.batch_size = batch_size or (1 if self.device in PROCESSORS else _BATCH)
         self.threads = threads_for(self.device)
@@ -288,13 +289,6 @@ def _is_many(image: object) -> bool:
 
 def _source(image: object) -> str:
     return os.fspath(image) if isinstance(image, str | os.PathLike) else ""
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ModelFileError(f"{file}: {error.strerror}") from None
 
 
 def _open(content: bytes, file: Path, device: str) -> tuple[onnxruntime.InferenceSession, str]:

@@ -2,10 +2,11 @@
 
 import fnmatch
 import re
+import string
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from maskspot.containers import LIMIT, Member
 from maskspot.errors import (
@@ -17,9 +18,17 @@ from maskspot.errors import (
     fail,
 )
 from maskspot.folders import has_pattern, is_hidden, is_image, own_ending, path_key
+from maskspot.webpages import LONGEST, links
 
 _URL = re.compile(r"(?:[a-z0-9+.-]+::)*[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _WEB = re.compile(r"https?://", re.IGNORECASE)
+SCHEMES = (
+    *("http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "hf"),
+    *("ftp", "sftp", "ssh", "smb", "hdfs", "webhdfs", "file", "memory"),
+)
+"""Where images are read from. Others of fsspec's open what a URL names in ways of their own, and a
+chain of them (`reference::http://...`) has run code that a stranger wrote."""
+
 _USER = re.compile(r"(?<=://)[^/?#]*@")
 _BLOCK = 2**18
 
@@ -84,12 +93,17 @@ def find(url: str, alone: bool) -> Iterator[Member]:
 def _connect(url: str) -> tuple[Any, str]:
     """Return the file system, and the path in it."""
     shown = public(url)
+    scheme = url.partition("://")[0].lower()
+    if scheme not in SCHEMES:
+        raise UsageError(f"{scheme}://: not a kind of URL that is read ({', '.join(SCHEMES)})")
     try:
         from fsspec.core import url_to_fs
     except ImportError:
         raise MissingExtraError(shown, "remote") from None
     try:
-        system, path = url_to_fs(url)
+        if _WEB.match(url):  # as it was given, whose signature may not hold otherwise
+            url = quote(url, safe=string.printable.strip())
+        system, path = url_to_fs(url, **({"encoded": True} if _WEB.match(url) else {}))
     except ImportError as error:
         if _WEB.match(url):
             raise MissingExtraError(shown, "remote") from None
@@ -119,16 +133,44 @@ def _list_page(system: Any, url: str) -> tuple[str, list[str]]:
     folder, pattern = bare[: bare.rindex("/") + 1], bare[bare.rindex("/") + 1 :]
     if "*" in folder:
         raise UsageError(f"{public(url)}: of a web address only the last part may be a pattern")
-    listed = system.ls(folder + url[len(bare) :] * (not pattern), detail=False)
+    page, there = _page(system, folder + url[len(bare) :] * (not pattern))
+    there = re.split(r"[?#]", there)[0]
+    place = there[: there.rindex("/") + 1]
     every = own_ending(pattern)
     names = []
-    for each in listed:
-        name = each.removeprefix(folder)
-        last = re.split(r"[?#]", name)[0]
+    for each in links(page, there):
+        name = each.removeprefix(place)
+        last = unquote(re.split(r"[?#]", name)[0])
         wanted = fnmatch.fnmatch(last, pattern or "*") and (every or is_image(last))
-        if wanted and "/" not in last and not is_hidden(last):
+        if name != each and wanted and "/" not in last and not is_hidden(last):
             names.append(name)
-    return folder, names
+    # A password in the URL, which a server does not repeat, goes to the same server again.
+    same = urlsplit(_USER.sub("", folder)).netloc == urlsplit(place).netloc
+    user = _USER.search(folder)
+    place = place.replace("://", f"://{user[0]}", 1) if user and same else place
+    return place, list(dict.fromkeys(names))
+
+
+def _page(system: Any, url: str) -> tuple[str, str]:
+    """Return a page, and the URL that it came from in the end."""
+    from fsspec.asyn import sync
+
+    async def get() -> tuple[bytes, str, str]:
+        session = await system.set_session()
+        data = bytearray()
+        async with session.get(system.encode_url(url), **system.kwargs) as response:
+            response.raise_for_status()
+            async for block in response.content.iter_chunked(_BLOCK):
+                data += block
+                if len(data) > LONGEST:
+                    raise ValueError(f"a page of more than {LONGEST} bytes")
+            return bytes(data), response.charset or "utf-8", str(response.url)
+
+    data, charset, there = sync(system.loop, get)
+    try:
+        return data.decode(charset, "replace"), there
+    except LookupError:  # no such charset
+        return data.decode("utf-8", "replace"), there
 
 
 def _is_listing(url: str) -> bool:

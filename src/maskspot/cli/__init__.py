@@ -89,6 +89,8 @@ def main() -> NoReturn:
     except (Exception, KeyboardInterrupt) as error:
         if _is_behind(KeyboardInterrupt, error):  # numpy makes an ImportError of it
             code = 130
+        elif ended := _behind(SystemExit, error):  # of a signal, while a module was imported
+            code = int(getattr(ended, "code", 0) or 0)
         elif hasattr(error, "format_message"):  # Typer's usage errors; their class is private to it
             _say(f"error: {error.format_message()} (see --help)")
             code = getattr(error, "exit_code", 2)
@@ -111,6 +113,9 @@ def _prepare() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed by whoever started us
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # names of files need not be text
+            stream.reconfigure(errors="backslashreplace")
     warnings.filterwarnings("ignore", module="PIL")  # an image's oddities are its Score's matter
 
 
@@ -132,6 +137,11 @@ def _say(text: str) -> None:
 
 def _is_behind(kind: type[BaseException], error: BaseException | None) -> bool:
     """Say whether an error of this kind is what another came from."""
+    return _behind(kind, error) is not None
+
+
+def _behind(kind: type[BaseException], error: BaseException | None) -> BaseException | None:
+    """Return the error of this kind that another came from, if there is one."""
     while error and not isinstance(error, kind):
         error = error.__cause__ or error.__context__
-    return error is not None
+    return error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskspot.cli.console import check_report, progress_bar
+from maskspot.cli.destinations import Destinations
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -58,6 +59,9 @@ def check(
 
     if report:
         check_report(report)
+    destinations = Destinations({"--output": output, "--report": report})
+    destinations.check(oof or [])
+    destinations.check_data(folder, labels)
     layout = Layout(labels, image_column, target_column, positive)
     with _writing(output) as write:
         with progress_bar(quiet, "images") as bar:

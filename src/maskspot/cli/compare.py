@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskspot.cli.console import ImageColumn, TargetColumn, plain_values, progress_bar, say, warn
+from maskspot.cli.destinations import Destinations
 from maskspot.errors import MissingExtraError, UsageError
 from maskspot.extras import require_train
 
@@ -92,6 +93,10 @@ def compare(
     from maskspot.comparing.compare import compare as compare_models
     from maskspot.evaluation.report import Question
 
+    destinations = Destinations({"--output": output})
+    destinations.check([labels, config, *(models or []), *(images or [])])
+    for folder in data or []:
+        destinations.check_data(folder)
     failures: list[str] = []
 
     def failed(image: str, reason: str) -> None:
@@ -99,7 +104,9 @@ def compare(
         say(f"{image}: left out: {reason}")
 
     with _plot(output) if output else nullcontext() as draw:
-        exam = _exam(labels, images or [], image_column, target_column) if labels else None
+        exam = None
+        if labels:
+            exam = _exam(labels, images or [], image_column, target_column, destinations)
         chosen = list(models or [])
         if train:
             chosen += _train(train, data or [], name, runs, config, given, quiet)
@@ -125,14 +132,19 @@ def compare(
 
 
 def _exam(
-    labels: Path, images: Sequence[str], image_column: str | None, target_column: str | None
+    labels: Path,
+    images: Sequence[str],
+    image_column: str | None,
+    target_column: str | None,
+    destinations: Destinations,
 ) -> "Exam":
     from maskspot.comparing.quality import Exam
     from maskspot.datasets.labels import Layout, read_labels
     from maskspot.inputs import choose, find_items
 
     targets = read_labels(labels, Layout(image_column=image_column, target_column=target_column))
-    return Exam(labels, targets, choose(list(targets), find_items(images), labels))
+    items = destinations.sparing(find_items(images))
+    return Exam(labels, targets, choose(list(targets), items, labels))
 
 
 def _train(

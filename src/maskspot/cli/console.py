@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maskspot.errors import UsageError
+from maskspot.errors import UsageError, visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -39,8 +39,7 @@ TargetColumn = Annotated[str | None, typer.Option(help="The labels' column of la
 
 def say(*words: object) -> None:
     """Print a line on stderr (stdout is for data), whatever file names and files put into it."""
-    text = " ".join(map(str, words))
-    print("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text), file=sys.stderr)
+    print(visible(" ".join(map(str, words))), file=sys.stderr)
 
 
 def plain(name: str) -> Any:
@@ -117,6 +116,12 @@ def progress_bar(quiet: bool, unit: str) -> Iterator["Progress | None"]:
             return decimal(int(number))
         return f"{number:,.0f}"
 
+    class Description(ProgressColumn):
+        """What is done; it may have names of files in it."""
+
+        def render(self, task: Task) -> Text:
+            return Text(visible(task.description))
+
     class Amount(ProgressColumn):
         """How many are done, and of how many."""
 
@@ -135,7 +140,7 @@ def progress_bar(quiet: bool, unit: str) -> Iterator["Progress | None"]:
             return Text(f"{count(task, speed)}{'' if word == 'bytes' else f' {word}'}/s")
 
     with Progress(
-        TextColumn("{task.description}"),
+        Description(),
         BarColumn(),
         Amount(),
         Speed(),

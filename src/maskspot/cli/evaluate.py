@@ -18,6 +18,7 @@ from maskspot.cli.console import (
     progress_bar,
     say,
 )
+from maskspot.cli.destinations import Destinations
 from maskspot.errors import DataError, UsageError
 from maskspot.models import DEFAULT
 
@@ -87,6 +88,8 @@ def evaluate(
 
     images = images or []
     _check_options(bool(images), predictions, model, slices, by, report)
+    destinations = Destinations({"--report": report})
+    destinations.check([labels, predictions, model, against, slices, *images])
     question = Question(threshold, _cost(cost), resamples, seed)
     layout = Layout(image_column=image_column, target_column=target_column)
     targets = read_labels(labels, layout)
@@ -97,7 +100,9 @@ def evaluate(
         maker, ours = str(predictions), read_predictions(predictions, targets, labels)
         failures: dict[str, str] = {}
     else:
-        maker, ours, failures = _predict(images, model, targets, labels, album, quiet)
+        maker, ours, failures = _predict(
+            model, _labelled(images, targets, labels, destinations), album, quiet
+        )
     sides = [(predictions, ours), *([(against, other)] if other else [])]
     failures |= _lacking(targets, sides, failures)
     used = [name for name in targets if name not in failures]
@@ -120,7 +125,7 @@ def evaluate(
 
         said = {name: float(ours[name] or 0) for name in used}
         if predictions and images:
-            album.photograph(_labelled(images, targets, labels), said)
+            album.photograph(_labelled(images, targets, labels, destinations), said)
         by_model = None if predictions else model or DEFAULT
         page = evaluation_page(
             found,
@@ -184,10 +189,12 @@ def _lacking(
     return found
 
 
-def _labelled(images: list[str], targets: Mapping[str, int], labels: Path) -> "list[Item]":
+def _labelled(
+    images: list[str], targets: Mapping[str, int], labels: Path, destinations: Destinations
+) -> "list[Item]":
     from maskspot.inputs import choose, find_items
 
-    return choose(list(targets), find_items(images), labels)
+    return choose(list(targets), destinations.sparing(find_items(images)), labels)
 
 
 def _cost(text: str) -> tuple[float, float]:
@@ -201,19 +208,13 @@ def _cost(text: str) -> tuple[float, float]:
 
 
 def _predict(
-    images: list[str],
-    model: str | None,
-    targets: Mapping[str, int],
-    labels: Path,
-    album: "Album | None",
-    quiet: bool,
+    model: str | None, items: "list[Item]", album: "Album | None", quiet: bool
 ) -> tuple[str, _Found, dict[str, str]]:
     """Return the model's id, each labelled image's probability, and why some have none."""
     from maskspot.predictor import Predictor
     from maskspot.scoring import score
 
     predictor = Predictor(model or DEFAULT, device="auto")
-    items = _labelled(images, targets, labels)
     found: _Found = {}
     failures: dict[str, str] = {}
     watch, heatmap = (album.add, predictor.has_heatmap) if album else (None, False)

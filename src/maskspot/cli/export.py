@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskspot.cli.console import say
+from maskspot.cli.destinations import Destinations
 from maskspot.errors import UsageError
 from maskspot.extras import require_train
 
@@ -62,6 +63,7 @@ def export(
     require_train("maskspot export")
     if output.is_dir() or output.suffix.lower() != ".onnx":
         raise UsageError(f"--output: {output} is no name of a model file: it must end in .onnx")
+    Destinations({"--output": output}).check([run, calibration])
     if float32 and int8:
         raise UsageError("--float32 and --int8: name one of them")
     if calibration is not None and not calibrate:

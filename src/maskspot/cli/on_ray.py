@@ -86,7 +86,7 @@ def _partitions(
         if images:
             raise UsageError("--from: name images or a list of them, not both")
         return of_parquet(listing, column)
-    return of_items(find(images, listing, column, None), size)
+    return of_items(find(images, listing, column), size)
 
 
 def _uri(output: Path) -> str:

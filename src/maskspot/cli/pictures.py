@@ -1,6 +1,5 @@
 """What `maskspot predict` shows of the images that it scores: heatmaps and a report."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +24,9 @@ def watching(heatmaps: Path | None, page: "PredictionReport | None") -> "Watch |
     """Return what sees each image that was scored, if anything is to."""
     watchers: list[Watch] = [page.watch] if page else []
     if heatmaps:
-        from maskspot.overlays import save_overlay
+        from maskspot.overlays import Overlays
 
-        watchers.append(partial(save_overlay, folder=heatmaps))
+        watchers.append(Overlays(heatmaps).save)
     if not watchers:
         return None
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskspot.cli.console import BatchSize, Device, Model, Threads, check_report
-from maskspot.cli.sources import check_output, count_images, find
+from maskspot.cli.destinations import Destinations
+from maskspot.cli.sources import count_images, find
 from maskspot.errors import UsageError
 
 if TYPE_CHECKING:
@@ -161,9 +162,11 @@ def predict(
 
     output = None if str(output) in _STDOUT else output
     _check_options(output, resume, sample, sort, heatmaps, report, cache, processes)
-    check_output(output, [sample, cache, model, listing], images)
+    files = {"--output": output, "--report": report, "--cache": cache}
+    destinations = Destinations(files, heatmaps)
+    destinations.check([sample, model, listing, *images])
     form = _form(output, format, details, threshold, sample, on_error)
-    items: Iterable[Item] = find(images, listing, column, output)
+    items: Iterable[Item] = destinations.sparing(find(images, listing, column))
     if form.sample and sample:
         from maskspot.inputs import choose
 

@@ -1,10 +1,8 @@
-"""What `maskspot predict` reads: the images it is pointed at, and never its own output."""
+"""What `maskspot predict` reads: the images it is pointed at."""
 
 import os
-import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskspot.errors import MaskspotError, UsageError
@@ -13,13 +11,11 @@ if TYPE_CHECKING:
     from maskspot.inputs import Item
 
 
-def find(
-    images: list[str], listing: str | None, column: str | None, output: Path | None
-) -> "Iterator[Item]":
+def find(images: list[str], listing: str | None, column: str | None) -> "Iterator[Item]":
     """Give the images that the arguments name, or that a list does, as they are needed.
 
     Raises:
-        UsageError: neither or both of them are there, or the output is one of the images.
+        UsageError: neither or both of them are there.
     """
     from maskspot.inputs import find_items, items_from, listed
 
@@ -29,7 +25,7 @@ def find(
         raise UsageError("--column: of which list? name it with --from")
     if not images and not listing:
         raise UsageError("name images, or a list of them with --from")
-    return _sparing(items_from(listed(listing, column)) if listing else find_items(images), output)
+    return items_from(listed(listing, column)) if listing else find_items(images)
 
 
 def count_images(images: list[str]) -> int | None:
@@ -42,49 +38,3 @@ def count_images(images: list[str]) -> int | None:
     with suppress(MaskspotError, OSError):  # scoring meets it, too, and says so
         return sum(1 for _ in find_items(images))
     return None
-
-
-def check_output(
-    output: Path | None, others: Iterable[str | Path | None], images: list[str]
-) -> None:
-    """Refuse, before any work, to write over what is named: what folders and lists name is later.
-
-    Args:
-        output: the file to write; None for standard output.
-        others: files that are read or written besides; they need not be there yet.
-        images: the images that are named.
-
-    Raises:
-        UsageError: the output is one of them, or a folder.
-    """
-    if output is None:
-        return
-    if output.is_dir():
-        raise UsageError(f"--output: {output} is a folder; name a file in it")
-    for path in others:
-        if path and os.path.realpath(path) == os.path.realpath(output):
-            raise _is_input(output)
-    there = _identity(output)
-    if there and any(there == _identity(image) for image in images):
-        raise _is_input(output)
-
-
-def _sparing(items: "Iterable[Item]", output: Path | None) -> "Iterator[Item]":
-    there = _identity(output) if output else None  # it is made when all are scored
-    for item in items:
-        if output and there and item.path and there == _identity(item.path):
-            raise _is_input(output)
-        yield item
-
-
-def _identity(path: str | Path) -> tuple[int, int] | None:
-    """Return what tells a file from all others; None where there is no such file."""
-    try:
-        facts = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return (facts.st_dev, facts.st_ino) if stat.S_ISREG(facts.st_mode) else None
-
-
-def _is_input(output: Path) -> UsageError:
-    return UsageError(f"--output: {output} is one of the inputs; name another file")

@@ -6,35 +6,16 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from maskspot.datasets.members import BLOCK, ArchiveError, Walk, fault, measure, walk_archive
+from maskspot.archives import BLOCK, LIMITS, ArchiveError, Limits, fault
+from maskspot.datasets.members import Walk, measure, walk_archive
+from maskspot.errors import visible
+from maskspot.naming import DEEPEST, LONGEST_PART, LONGEST_PATH, UNFIT
 
-_DEEPEST, _LONGEST_PART, _LONGEST_NAME = 32, 255, 1024
 _JUNK = ("__macosx", ".ds_store", "thumbs.db", "desktop.ini")
-_UNFIT = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much an archive may hold.
-
-    Attributes:
-        files: how many entries, and again as many folders that only their names tell of.
-        total: bytes of all files, unpacked.
-        ratio: bytes unpacked for each one packed, in a member of a zip or in all of a tar; no
-            matter below 1 MiB.
-    """
-
-    files: int = 200_000
-    total: int = 50 * 2**30
-    ratio: int = 200
-
-
-_USUAL = Limits()
 
 
 class _Member(NamedTuple):
@@ -46,7 +27,7 @@ class _Member(NamedTuple):
 def unpack(
     archive: Path,
     folder: Path,
-    limits: Limits = _USUAL,
+    limits: Limits = LIMITS,
     done: Callable[[int, int], None] = lambda files, total: None,
 ) -> list[str]:
     """Unpack a zip or tar (also gz, bz2, xz), told by its content, so that a folder has its files.
@@ -82,7 +63,7 @@ def unpack(
         where = getattr(error, "filename", None) or folder
         problem = f"{getattr(error, 'strerror', None) or error}: {where}; mend that and try again"
     line = f"{archive}: {problem}"
-    raise ArchiveError("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
+    raise ArchiveError(visible(line))
 
 
 def _unpack(
@@ -139,14 +120,14 @@ def _parts(name: str) -> list[str]:
     """Split a name at slashes, and at backslashes, which some tools write on Windows."""
     path = name.replace("\\", "/")
     parts = [part for part in path.split("/") if part not in ("", ".")]
-    if _UNFIT.search(name):
+    if UNFIT.search(name):
         raise fault("has characters that no name should have", name)
     if path.startswith("/") or (parts and re.match("[A-Za-z]:", parts[0])):
         raise fault("is no relative path", name)
     if ".." in parts or not (parts or path.endswith("/")):
         raise fault("names nothing in the folder", name)
     longest = max((len(part.encode()) for part in parts), default=0)
-    if longest > _LONGEST_PART or len(path.encode()) > _LONGEST_NAME or len(parts) > _DEEPEST:
+    if longest > LONGEST_PART or len(path.encode()) > LONGEST_PATH or len(parts) > DEEPEST:
         raise fault("is too long or too deep", name)
     return parts
 

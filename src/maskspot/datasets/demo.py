@@ -9,7 +9,6 @@ import csv
 import random
 import shutil
 import string
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFilter
 
 from maskspot.errors import UsageError
+from maskspot.files import scratch_folder
 
 TRAIN, TEST = 160, 40
 """How many images train and test; half of each show a mask."""
@@ -58,8 +58,8 @@ def draw(folder: Path, seed: int = 0) -> None:
         raise UsageError(f"{folder} exists, and is no empty folder; name one to make")
     folder.parent.mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
-        beside = Path(scratch, "data")
+    with scratch_folder(folder.parent) as scratch:
+        beside = scratch / "data"
         (beside / "images").mkdir(parents=True)
         rows = []
         for index in range(TRAIN + TEST):

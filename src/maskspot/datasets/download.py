@@ -10,11 +10,13 @@ from pathlib import Path
 import httpx
 
 from maskspot.datasets.http import Http, RetryError, Token, explain
+from maskspot.files import open_own
 
 Progress = Callable[[int, int | None], None]
 """Told the bytes that are there, and those of the whole file where the service says so."""
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_LONGEST_NOTE = 2**16  # bytes
 _PAGES = ("application/json", "text/html", "application/problem+json")
 
 
@@ -40,6 +42,7 @@ def download(
 
     Raises:
         ServiceError: the service refuses, or no try got further.
+        DataError: a link, or another thing that is no file, has the name of one of the parts.
         OSError: the file cannot be written.
     """
     part = _Part(target)
@@ -54,6 +57,15 @@ class _Version:
     etag: str | None
     modified: str | None
     total: int | None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether a note has what one of ours has: it may be a stranger's, or damaged."""
+        tags = all(
+            each is None or (isinstance(each, str) and each.isascii() and each.isprintable())
+            for each in (self.etag, self.modified)
+        )
+        return tags and (self.total is None or (type(self.total) is int and self.total >= 0))
 
     @property
     def condition(self) -> str | None:
@@ -71,20 +83,29 @@ class _Part:
 
     def size(self) -> int:
         """Return the bytes that are there."""
-        return self.file.stat().st_size if self.file.exists() else 0
+        try:
+            with open_own(self.file, create=False) as stream:
+                return stream.seek(0, os.SEEK_END)
+        except FileNotFoundError:
+            return 0
 
     def version(self) -> _Version | None:
         """Return of which version the bytes are; None where they cannot be used."""
         try:
-            return _Version(**json.loads(self.note.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            with open_own(self.note, create=False) as stream:
+                stream.seek(0)
+                version = _Version(**json.loads(stream.read(_LONGEST_NOTE)))
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
+        return version if version.is_sound else None
 
     def begin(self, version: _Version) -> None:
         """Drop what is there, and start on a version."""
         self.file.unlink(missing_ok=True)
         # Not by a name beside, which a kill would leave: half a note is no note.
-        self.note.write_text(json.dumps(version.__dict__), encoding="utf-8")
+        with open_own(self.note) as stream:
+            stream.truncate(0)
+            stream.write(json.dumps(version.__dict__).encode())
 
     def finish(self) -> None:
         """Make it the file."""
@@ -140,8 +161,8 @@ def _differ(new: _Version, old: _Version) -> bool:
 
 
 def _append(response: httpx.Response, part: _Part, total: int | None, progress: Progress) -> None:
-    with part.file.open("ab") as stream:
-        have = stream.tell()
+    with open_own(part.file) as stream:
+        have = stream.seek(0, os.SEEK_END)
         for chunk in response.iter_raw():  # a size would hold back what came before a cut
             have += len(chunk)
             if total is not None and have > total:

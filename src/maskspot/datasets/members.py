@@ -10,11 +10,8 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, TypeVar
 
+from maskspot.archives import BLOCK, ArchiveError, Bounded, check_zip, fault
 from maskspot.containers import read_pax
-from maskspot.errors import DataError
-
-BLOCK = 2**18
-"""Bytes to read at once."""
 
 Entry = tuple[str, int, int | None, Iterator[bytes]]
 """A file as it is listed, or a folder, which ends in a slash: name, size, CRC-32 if that is listed
@@ -23,16 +20,12 @@ too, and content, to be read before the next entry."""
 Walk = Callable[[], Iterator[Entry]]
 """Gives the entries of an archive from its start, each time it is called."""
 
-_TAPE, _MEGA, _QUOTED = 512, 2**20, 80  # bytes of a tar's blocks, of a MiB; letters of a name
+_TAPE, _MEGA = 512, 2**20  # bytes of a tar's blocks, of a MiB
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\0": "lzma"}
 _ENCRYPTED = 0x41
 _SPARSE = b"GNU.sparse"
 _PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE, tarfile.DIRTYPE)
 _T = TypeVar("_T")
-
-
-class ArchiveError(DataError):
-    """An archive that cannot be unpacked; the text says what is wrong and what to do."""
 
 
 def walk_archive(stream: IO[bytes], ratio: int) -> Iterator[Entry]:
@@ -50,17 +43,16 @@ def walk_archive(stream: IO[bytes], ratio: int) -> Iterator[Entry]:
     stream.seek(0)
     size = os.fstat(stream.fileno()).st_size
     if head.startswith((b"PK\3\4", b"PK\5\6")):
-        return _sane(_walk_zip(stream, size, ratio))
+        return _sane(_walk_zip(stream, ratio))
     for magic, module in _COMPRESSED.items():
         if head.startswith(magic):  # not imported before, as a Python may lack it
             stream = importlib.import_module(module).open(stream)
-    return _sane(_walk_tar(stream, max(_MEGA, size * ratio)))
+    return _sane(_walk_tar(Bounded(stream, max(_MEGA, size * ratio))))
 
 
-def _walk_zip(stream: IO[bytes], size: int, ratio: int) -> Iterator[Entry]:
+def _walk_zip(stream: IO[bytes], ratio: int) -> Iterator[Entry]:
     with zipfile.ZipFile(stream) as source:
-        if sum(info.compress_size for info in source.infolist()) > size:
-            raise fault("holds files that overlap")
+        check_zip(source.infolist())
         for info in source.infolist():
             name = info.orig_filename  # `filename` has been mended, in ways that vary
             kind = stat.S_IFDIR if name.endswith(("/", "\\")) else stat.S_IFREG
@@ -81,36 +73,36 @@ def _unzip(source: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
             yield block
 
 
-def _walk_tar(stream: IO[bytes], most: int) -> Iterator[Entry]:
+def _walk_tar(stream: Bounded) -> Iterator[Entry]:
     """Read forwards only; TarFile seeks, trusts sizes, and takes damage for the end."""
     said: dict[bytes, bytes] = {}  # of the next file, instead of what its header says
-    while any(header := b"".join(_take(stream, _TAPE, most))):
+    while any(header := b"".join(_take(stream, _TAPE))):
         info = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
         size = info.size
         if info.type in (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME) and size <= _MEGA:
-            text = b"".join(_take(stream, size, most))
+            text = b"".join(_take(stream, size))
             is_pax = info.type == tarfile.XHDTYPE
             said |= read_pax(text) if is_pax else {b"path": text.partition(b"\0")[0]}
         elif info.type in (tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK):
-            measure(_take(stream, size, most))
+            measure(_take(stream, size))
         else:
             path = said.get(b"path", info.name.encode("utf-8", "surrogateescape"))
             name = path.decode("utf-8", "surrogateescape") + "/" * info.isdir()
             size = 0 if info.isdir() else int(said.get(b"size", size))
             if info.type not in _PLAIN or _SPARSE in said:
                 raise fault("is a link or another thing that is no file", name)
-            content = _sane(_take(stream, size, most), name)
+            content = _sane(_take(stream, size), name)
             yield name, size, None, content
             measure(content)
             said = {}
-        measure(_take(stream, -size % _TAPE, most))
+        measure(_take(stream, -size % _TAPE))
     while rest := stream.read(BLOCK):
-        if rest.strip(b"\0") or stream.tell() > most:
+        if rest.strip(b"\0"):
             raise ValueError("more after the end")
 
 
-def _take(stream: IO[bytes], size: int, most: int) -> Iterator[bytes]:
-    """Give the next bytes of a tar, unless it has more than the most it may have."""
+def _take(stream: Bounded, size: int) -> Iterator[bytes]:
+    """Give the next bytes of a tar."""
     if size < 0:
         raise ValueError(size)
     while size:
@@ -118,8 +110,6 @@ def _take(stream: IO[bytes], size: int, most: int) -> Iterator[bytes]:
         size -= len(block)
         if not block:
             raise EOFError
-        if stream.tell() > most:
-            raise fault(f"holds more than {most} bytes for its size")
         yield block
 
 
@@ -134,14 +124,6 @@ def _sane(items: Iterator[_T], name: str = "") -> Iterator[_T]:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         raise fault("is damaged, cut short, or no zip or tar", name) from error
-
-
-def fault(what: str, name: str = "") -> ArchiveError:
-    """Tell of a fault of the archive, or of a name in it, however wild or long that is."""
-    where = f"{name[:_QUOTED]!r} in it " if name else ""
-    return ArchiveError(
-        f"{where}{what}; replace it by a sound copy, or unpack it yourself if you trust it"
-    )
 
 
 def measure(blocks: Iterable[bytes], write: Callable[[bytes], object] = len) -> tuple[int, int]:

@@ -16,6 +16,11 @@ def shipped() -> list[str]:
     return sorted(file.stem for file in _FOLDER.glob("*.onnx"))
 
 
+def ships(file: Path) -> bool:
+    """Say whether a file is one of the models that ship."""
+    return file.parent == _FOLDER and file.suffix == ".onnx"
+
+
 def find_model(model: str | os.PathLike[str]) -> Path:
     """Return a model's file: that of a shipped name, else the path itself.
 
