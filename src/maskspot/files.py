@@ -1,5 +1,6 @@
 """Files appear whole or not at all: written beside, then renamed."""
 
+import errno
 import glob
 import os
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from maskspot.errors import DataError
 
 _BESIDE = ".maskspot-"  # how the names begin of files that are not whole yet
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def is_stream(path: Path) -> bool:
@@ -52,7 +54,8 @@ def replacing(path: Path) -> Iterator[Path]:
     Something that is no regular file (a pipe, `/dev/stdout`) is written to directly.
 
     Raises:
-        OSError: the folder is missing or cannot be written, at once, before any work is done.
+        OSError: the folder is missing or cannot be written, at once, before any work is done; or
+            the disk is full. It names `path`, or its folder.
     """
     if is_stream(path):
         try:
@@ -75,13 +78,33 @@ def replacing(path: Path) -> Iterator[Path]:
         with locked(beside):  # which tells it from what a killed process left
             yield beside
             with beside.open("rb+") as stream:
-                os.fsync(stream.fileno())
+                sync(stream.fileno())
             # mkstemp makes files private; the result gets what any new file gets, or keeps
-            # what it had.
-            beside.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
+            # what it had. Some mounts (CIFS, NTFS) have no modes: the content is what counts.
+            with suppress(OSError):
+                beside.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
             beside.replace(path)
+    except OSError as error:  # about a name that means nothing to the user, or about none
+        ours = error.filename == name or (error.filename is None and error.errno in _DISK)
+        if not ours:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # what went wrong before is what the user has to know
+            beside.unlink()
+
+
+def sync(handle: int) -> None:
+    """Wait until the disk has a file, where the file system can tell.
+
+    Raises:
+        OSError: the disk is full or damaged.
+    """
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno in _DISK:
+            raise
 
 
 def remove_leftovers(path: Path) -> None:

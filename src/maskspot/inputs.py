@@ -1,5 +1,6 @@
 """What a user may point at: images, folders, patterns, archives, URLs, and lists of these."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,6 +29,8 @@ __all__ = (
 
 _T = TypeVar("_T")
 
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -52,19 +55,22 @@ def find_items(arguments: Sequence[str]) -> Iterator[Item]:
     its content), a URL, or `-` for an image on standard input. A folder stands for the images in
     it and below it, told by their endings, in natural order; hidden files and folders are left
     out, links to folders not followed, archives not opened. A file that is named itself needs no
-    ending, nor to exist: it is for the reader to say what is wrong with it. Memory does not grow
-    with the number of images, but for the directories of zips and of what lies at URLs.
+    ending, but must exist: all arguments are checked before the first image is given. Memory does
+    not grow with the number of images, but for the directories of zips and of what lies at URLs.
 
     The name is the path inside the folder or archive where one is all there is, and otherwise the
     path as it was written; always with forward slashes, and without what is secret in a URL.
 
     Raises:
         UsageError: an argument is empty, `-` comes twice, or a package for a URL is missing.
-        DataError: an argument has no image in it, cannot be listed, or is a damaged archive.
+        DataError: an argument does not exist, has no image in it, cannot be listed, or is a
+            damaged archive.
         DownloadError: a URL cannot be listed.
     """
     if arguments.count("-") > 1:
         raise UsageError("-: standard input can be read only once")
+    for argument in arguments:
+        _check_exists(argument)
     for argument in arguments:
         if argument == "-":
             yield Item("-", sys.stdin.buffer.read)
@@ -195,6 +201,19 @@ def find_names(
         else:
             missing.append(short)
     return chosen, missing
+
+
+def _check_exists(argument: str) -> None:
+    """Refuse a mistyped path before any work: what it was to replace must stay."""
+    if argument in ("", "-") or _is_url(argument) or _is_pattern(argument):
+        return
+    try:
+        os.stat(argument)
+    except OSError as error:
+        if error.errno in _ABSENT:  # of all else the reader says what is wrong
+            raise DataError(f"{argument}: {error.strerror}; nothing was written") from None
+    except ValueError:  # a NUL in it
+        return
 
 
 def _is_pattern(argument: str) -> bool:

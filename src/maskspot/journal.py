@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from maskspot.errors import DataError, UsageError
-from maskspot.files import is_stream, locked
+from maskspot.files import is_stream, locked, sync
 from maskspot.results import Score
 
 _COLUMNS = [field.name for field in fields(Score) if field.name != "heatmap"]
 _values = attrgetter(*_COLUMNS)
 # Any text comes back as it was, lone surrogates of names that are no Unicode included.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_BINARY = getattr(os, "O_BINARY", 0)  # of Windows
 _LONGEST = 230
 """Bytes of an output's name that leave room for what the journal's adds, within the usual 255."""
 
@@ -93,6 +94,7 @@ class Journal:
                 _check_header(old, made_with, output)
             file = stack.enter_context(_held(_beside(path), output))
             file.truncate(0)
+            file.seek(0)
             journal = cls(file, path, old)
             try:
                 journal._put(made_with)
@@ -177,7 +179,7 @@ class Journal:
             self._file.flush()
             now = time.monotonic()
             if self._path is not None and now - self._synced >= 1:
-                os.fsync(self._file.fileno())
+                sync(self._file.fileno())
                 self._synced = now
         except OSError as error:
             where = self._path or "temporary file"
@@ -187,12 +189,15 @@ class Journal:
         """Let the new file take the old one's place; Windows moves none that is open."""
         assert self._path is not None
         assert self._old is not None
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._old.close()
-        _beside(self._path).replace(self._path)
+        try:
+            sync(self._file.fileno())
+            self._file.close()
+            self._old.close()
+            _beside(self._path).replace(self._path)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from None
         self._old = None
-        self._file = self._path.open("a+b")
+        self._file = _open(self._path)
 
     def _close(self) -> None:
         with suppress(OSError):  # a full disk, which write has told
@@ -209,18 +214,26 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.new")
 
 
+def _open(path: Path) -> IO[bytes]:
+    """Open a file at its end, made if it is not there; some mounts have no mode for appending."""
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o666), "r+b")
+    file.seek(0, os.SEEK_END)
+    return file
+
+
 @contextmanager
 def _held(path: Path, output: Path) -> Iterator[IO[bytes]]:
     """Open a file, made if it is not there, that no other maskspot may have."""
     try:
-        file = path.open("a+b")
+        file = _open(path)
     except OSError as error:  # about a name that means nothing to the user
         raise OSError(error.errno, error.strerror, str(output.parent)) from None
     with file, ExitStack() as stack:
         try:
-            stack.enter_context(locked(path))
-            # Who held it may have removed or replaced it since it was opened.
-            held = os.path.samestat(os.fstat(file.fileno()), path.stat())
+            locks = stack.enter_context(locked(path))
+            # Who held it may have removed or replaced it since it was opened. Mounts without
+            # locks may not number their files either.
+            held = not locks or os.path.samestat(os.fstat(file.fileno()), path.stat())
         except (DataError, FileNotFoundError):
             held = False
         if not held:

@@ -28,8 +28,8 @@ def listed(source: str, column: str | None = None) -> Iterator[str]:
         column: of a CSV; else the first of `COLUMNS` that it has, or its only one.
 
     Raises:
-        UsageError: the file is missing, is no such list, or has no such column.
-        DataError: it names nothing, or a row of the CSV is damaged.
+        UsageError: the file is not such a list, or has no such column.
+        DataError: it cannot be read, names nothing, or a row of the CSV is damaged.
     """
     count = 0
     with _opened(source) as stream:
@@ -51,7 +51,7 @@ def _opened(source: str) -> Iterator[IO[bytes]]:
     try:
         stream = open(source, "rb")  # noqa: SIM115
     except (OSError, ValueError) as error:
-        raise UsageError(f"--from: {source}: {getattr(error, 'strerror', error)}") from None
+        raise DataError(f"--from: {source}: {getattr(error, 'strerror', error)}") from None
     with stream:
         yield stream
 

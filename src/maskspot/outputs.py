@@ -283,11 +283,5 @@ def _stream(path: Path | None) -> Iterator[IO[bytes]]:
         sys.stdout.buffer.flush()
         return
     remove_leftovers(path)
-    with replacing(path) as beside:
-        try:
-            with beside.open("ab" if beside == path else "wb") as file:
-                yield file
-        except OSError as error:  # a full disk: name what it was to hold
-            if error.errno is None or error.filename:
-                raise
-            raise OSError(error.errno, error.strerror, str(path)) from error
+    with replacing(path) as beside, beside.open("ab" if beside == path else "wb") as file:
+        yield file

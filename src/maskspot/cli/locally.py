@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from maskspot.cli.console import progress_bar, say, warn
 from maskspot.cli.pictures import report_of, watching
 from maskspot.devices import processes_for
+from maskspot.errors import DataError
 from maskspot.outputs import Counts, Form, sorted_scores, write_scores
 from maskspot.predictor import Predictor
 from maskspot.scoring import score
@@ -89,6 +90,8 @@ def predict_locally(
         else:
             counts = write_scores(scores, form, None)
     if page and report:
+        if not counts.scored:
+            raise DataError(f"{report}: nothing written: none of the images could be scored")
         from maskspot.reporting.page import write_page
 
         write_page(page.page(model), report)
@@ -147,6 +150,8 @@ def _write_whole(
     try:
         for each in scores:
             journal.write(each)
+        if output and journal.failed == journal.count:
+            raise _nothing_scored(journal, output)
         form.on_error.check(journal.failed, journal.count)
         rows = sorted_scores(journal, top) if sort else journal.rows()
         counts = write_scores(rows, form, output)
@@ -158,6 +163,13 @@ def _write_whole(
         raise
     journal.remove()
     return counts
+
+
+def _nothing_scored(journal: "Journal", output: Path) -> DataError:
+    """Return the error for a run without any probability, which must not replace older ones."""
+    count = journal.count
+    journal.remove()  # there is nothing in it to go on with
+    return DataError(f"{output}: nothing written: none of {count} images could be scored")
 
 
 def _shown(

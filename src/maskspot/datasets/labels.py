@@ -105,13 +105,18 @@ def read_rows(file: Path) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
+def csv_files(folder: Path) -> list[Path]:
+    """Return the CSVs in a folder, sorted, without hidden ones: some may be half-written."""
+    return sorted(file for file in folder.glob("[!.]*") if file.suffix.lower() == ".csv")
+
+
 def find_labels(folder: Path) -> Path | None:
     """Return a folder's CSV of labels, told by its name, or its only one that is no sample.
 
     Raises:
         UsageError: there are several.
     """
-    files = {file.name.lower(): file for file in sorted(folder.glob("*.[cC][sS][vV]"))}
+    files = {file.name.lower(): file for file in csv_files(folder)}
     for name in LABEL_FILES:
         if name in files:
             return files[name]
