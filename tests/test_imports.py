@@ -17,13 +17,15 @@ SOURCE = Path(maskspot.__file__).parent
 MAY_IMPORT = {
     "_version": set(),
     "errors": set(),
+    "environment": {"errors"},
+    "proxies": {"errors"},
     "files": {"errors"},
     "extras": {"errors"},
     "images": {"errors"},
     "folders": {"errors"},
     "lists": {"errors", "folders"},
     "containers": {"errors", "folders"},
-    "remote": {"containers", "errors", "folders"},
+    "remote": {"containers", "errors", "folders", "proxies"},
     "inputs": {"containers", "errors", "folders", "images", "lists", "remote"},
     "results": {"errors"},
     "modelfile": {"_version", "errors", "images"},
@@ -32,7 +34,7 @@ MAY_IMPORT = {
     "scoring": {
         *("cache", "errors", "images", "inputs", "predictor", "results", "threads", "processes"),
     },
-    "processes": {"errors", "images", "predictor", "results"},
+    "processes": {"environment", "errors", "images", "predictor", "results"},
     "overlays": {"files", "results"},
     "about": {"models", "predictor"},
     "reporting": {
@@ -46,7 +48,10 @@ MAY_IMPORT = {
     "formats": set(),
     "engines": {"engines", "errors", "images", "inputs", "models", "outputs", "predictor"},
     "outputs": {"datasets", "errors", "files", "formats", "journal", "results"},
-    "datasets": {"_version", "containers", "datasets", "errors", "files", "images", "inputs"},
+    "datasets": {
+        *("_version", "containers", "datasets", "errors", "files", "images", "inputs"),
+        "proxies",
+    },
     "checking": {
         *("checking", "datasets", "errors", "evaluation", "files", "images", "threads"),
     },

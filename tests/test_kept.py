@@ -89,7 +89,7 @@ def test_a_report_of_nothing_does_not_replace_one(cli: Run, tmp_path: Path, old:
         ["predict", "bad.jpg", "--sample", "gone.csv", "-o"],
         ["predict", "--from", "gone.txt", "-o"],
     ],
-    ids=lambda words: " ".join(words),
+    ids=" ".join,
 )
 def test_no_command_replaces_what_it_wrote_before_where_an_input_is_missing(
     cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
