@@ -3,14 +3,15 @@
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from maskspot.errors import DataError, ImageError, UsageError
 from maskspot.folders import SUFFIXES, Found, has_pattern, is_image, own_ending, walk, walk_pattern
 from maskspot.lists import listed
+from maskspot.names import ends_of, find_names, match_names, parts_of
 
 if TYPE_CHECKING:
     from maskspot.images import ImageSource
@@ -26,8 +27,6 @@ __all__ = (
     "listed",
     "match_names",
 )
-
-_T = TypeVar("_T")
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
@@ -74,8 +73,8 @@ def find_items(arguments: Sequence[str]) -> Iterator[Item]:
     for argument in arguments:
         if argument == "-":
             yield Item("-", sys.stdin.buffer.read)
-        elif _is_pattern(argument):
-            yield from _fitting(argument)
+        elif _is_pattern(path := _local_path(argument)):
+            yield from _fitting(path)
         else:
             yield from _named(argument, len(arguments) == 1)
 
@@ -106,11 +105,10 @@ def choose(
     Raises:
         DataError: some are missing, or a name fits several.
     """
-    wanted = {name.strip() for name in names}
+    wanted = {parts[-1] for parts in map(parts_of, names) if parts}
     found = {}
     for item in items:
-        path = PurePosixPath(item.name)
-        if not wanted.isdisjoint((item.name, path.name, path.stem)):
+        if not wanted.isdisjoint(ends_of(item.name)):
             found[item.name] = item
     match = find_names if fill else match_names
     chosen = match(names, {name: name for name in found}, where)
@@ -153,62 +151,13 @@ def find_images(arguments: Sequence[Path]) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def match_names(names: Iterable[str], images: Mapping[str, _T], where: Path) -> dict[str, _T]:
-    """Return the images that a CSV names, in its order.
-
-    An image is named by its path inside the folder, its file name, or that without its ending;
-    white space about a name is passed over.
-
-    Args:
-        names: as the CSV has them.
-        images: those that were found, by path.
-        where: the CSV, for errors.
-
-    Raises:
-        DataError: some are missing, or a name fits several.
-    """
-    chosen, missing = find_names(names, images, where)
-    if missing:
-        more = ", ..." if len(missing) > 3 else ""  # noqa: PLR2004
-        raise DataError(
-            f"{where}: {len(missing)} of the images it names are not there: "
-            f"{', '.join(missing[:3])}{more}"
-        )
-    return chosen
-
-
-def find_names(
-    names: Iterable[str], images: Mapping[str, _T], where: Path
-) -> tuple[dict[str, _T], list[str]]:
-    """Return the images that a CSV names, as `match_names` does, and the names of the missing.
-
-    Raises:
-        DataError: a name fits several.
-    """
-    aliases: dict[str, list[str]] = {}
-    for key in images:
-        for alias in {PurePosixPath(key).name, PurePosixPath(key).stem}:
-            aliases.setdefault(alias, []).append(key)
-    chosen, missing = {}, []
-    for name in names:
-        short = name.strip()
-        keys = [short] if short in images else aliases.get(short, [])
-        if len(keys) > 1:
-            one, other, *_ = (images[key] for key in sorted(keys, key=PurePosixPath))
-            raise DataError(f"{where}: {short} may be {one} or {other}: which one?")
-        if keys:
-            chosen[name] = images[keys[0]]
-        else:
-            missing.append(short)
-    return chosen, missing
-
-
 def _check_exists(argument: str) -> None:
     """Refuse a mistyped path before any work: what it was to replace must stay."""
-    if argument in ("", "-") or _is_url(argument) or _is_pattern(argument):
+    path = _local_path(argument)
+    if argument in ("", "-") or _is_url(path) or _is_pattern(path):
         return
     try:
-        os.stat(argument)
+        os.stat(path)
     except OSError as error:
         if error.errno in _ABSENT:  # of all else the reader says what is wrong
             raise DataError(f"{argument}: {error.strerror}; nothing was written") from None
@@ -234,20 +183,39 @@ def _named(name: str, alone: bool) -> Iterator[Item]:
 
     if not name:
         raise UsageError("an input has no name; name an image, a folder, an archive or a URL")
-    path = Path(name)
-    if _is_url(name):
+    local = _local_path(name)
+    path = Path(local)
+    if _is_url(local):
         from maskspot.remote import find
 
         for shown, load in find(name, alone):
             yield Item(shown, load)
-    elif os.path.isdir(name):
-        yield from _in_folder(name, alone)
-    elif not is_image(name) and is_archive(name):  # so that no image is opened twice
+    elif os.path.isdir(local):
+        yield from _in_folder(local, alone)
+    elif not is_image(local) and is_archive(local):  # so that no image is opened twice
         prefix = "" if alone else _posix(name, "/")
-        found = (Item(prefix + shown, load, path) for shown, load in members(name))
+        found = (Item(prefix + shown, load, path) for shown, load in members(local))
         yield from _some(found, f"{name}: no images in this archive ({', '.join(SUFFIXES)})")
     else:
         yield _file(_posix(name), path)
+
+
+def _local_path(name: str) -> str:
+    """Return the path that a `file:` URL stands for; anything else is what it is.
+
+    Spark and Java write such URLs with one slash.
+    """
+    if name[:6].lower() != "file:/" or os.path.lexists(name):
+        return name
+    from urllib.request import url2pathname
+
+    path = name[len("file:") :]
+    if path.startswith("//"):
+        host, _, rest = path[2:].partition("/")
+        if host.lower() not in ("", "localhost"):
+            return name
+        path = f"/{rest}"
+    return url2pathname(path)
 
 
 def _in_folder(folder: str, alone: bool) -> Iterator[Item]:

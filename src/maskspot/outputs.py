@@ -54,7 +54,7 @@ class Sample:
         Raises:
             DataError: it cannot be read, has not a header of two columns, or names an image twice.
         """
-        from maskspot.datasets.labels import is_number, read_rows
+        from maskspot.csv_tables import is_number, read_rows
 
         header, rows = read_rows(file)
         if len(header) != 2 or is_number(header[1]):  # noqa: PLR2004

@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskspot.datasets.labels import Layout, csv_files, find_labels, read_labels, read_rows
+from maskspot.csv_tables import read_rows
+from maskspot.datasets.labels import Layout, csv_files, find_labels, read_labels
 from maskspot.errors import DataError, ImageError
 from maskspot.images import open_rgb
 from maskspot.inputs import find_images, find_names
