@@ -68,7 +68,7 @@ def test_a_separator_that_a_spreadsheet_announces_is_taken(tmp_path: Path) -> No
     ("text", "row"),
     [
         ("image,target\n\n\na.jpg,1\nb.jpg\n", 5),
-        ('image,target\n"a\nb.jpg",1\n,,,\nc.jpg\n', 3),
+        ('image,target\n"a\nb.jpg",1\n,,,\nc.jpg\n', 4),
         ("\n\nimage;target\nb.jpg\n", 4),
     ],
 )

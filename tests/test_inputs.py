@@ -722,8 +722,8 @@ def test_a_column_of_a_csv_is_a_list(
         (b"name,label\na.jpg,1\n", "image", r"no column image\? Its first line has name, label"),
         (b"a.jpg\nb.jpg\n", None, r"which column\? Its first line has a.jpg"),
         (b"", None, "empty"),
-        (b"x,image\n1\n", None, "line 2: no column image"),
-        (b"image\n" + b"x" * 200_000, None, "line 2: field larger"),
+        (b"x,image\n1\n", None, "row 2: no column image"),
+        (b"image\n" + b"x" * 200_000, None, "row 2: field larger"),
     ],
 )
 def test_a_csv_that_is_no_list_is_an_error(

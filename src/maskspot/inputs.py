@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,7 +48,7 @@ class Item:
     path: Path | None = None
 
 
-def find_items(arguments: Sequence[str]) -> Iterator[Item]:
+def find_items(arguments: Sequence[str], passed: Counter[str] | None = None) -> Iterator[Item]:
     """Give the images that the arguments name, one after another, in the order of the arguments.
 
     An argument is a file, a folder, a pattern such as `photos/**/*.jpg`, a zip or tar (told by
@@ -59,6 +60,10 @@ def find_items(arguments: Sequence[str]) -> Iterator[Item]:
 
     The name is the path inside the folder or archive where one is all there is, and otherwise the
     path as it was written; always with forward slashes, and without what is secret in a URL.
+
+    Args:
+        arguments: what is named.
+        passed: counts what is left out of folders and archives, by reason.
 
     Raises:
         UsageError: an argument is empty, `-` comes twice, or a package for a URL is missing.
@@ -76,17 +81,17 @@ def find_items(arguments: Sequence[str]) -> Iterator[Item]:
         elif _is_pattern(path := _local_path(argument)):
             yield from _fitting(path)
         else:
-            yield from _named(argument, len(arguments) == 1)
+            yield from _named(argument, len(arguments) == 1, passed)
 
 
-def items_from(paths: Iterable[str]) -> Iterator[Item]:
+def items_from(paths: Iterable[str], passed: Counter[str] | None = None) -> Iterator[Item]:
     """Give the images that a list names, in its order, each named as it is written there.
 
     Folders, archives and URLs stand for what is in them, as they do for `find_items`, which has
     the errors too; patterns and `-` are no more than names of files.
     """
     for path in paths:
-        yield from _named(path, alone=False)
+        yield from _named(path, alone=False, passed=passed)
 
 
 def choose(
@@ -177,7 +182,7 @@ def _is_url(argument: str) -> bool:
     return is_url(argument)
 
 
-def _named(name: str, alone: bool) -> Iterator[Item]:
+def _named(name: str, alone: bool, passed: Counter[str] | None = None) -> Iterator[Item]:
     """Give what one argument that is no pattern stands for."""
     from maskspot.containers import is_archive, members
 
@@ -191,10 +196,10 @@ def _named(name: str, alone: bool) -> Iterator[Item]:
         for shown, load in find(name, alone):
             yield Item(shown, load)
     elif os.path.isdir(local):
-        yield from _in_folder(local, alone)
+        yield from _in_folder(local, alone, passed)
     elif not is_image(local) and is_archive(local):  # so that no image is opened twice
         prefix = "" if alone else _posix(name, "/")
-        found = (Item(prefix + shown, load, path) for shown, load in members(local))
+        found = (Item(prefix + shown, load, path) for shown, load in members(local, passed))
         yield from _some(found, f"{name}: no images in this archive ({', '.join(SUFFIXES)})")
     else:
         yield _file(_posix(name), path)
@@ -218,8 +223,8 @@ def _local_path(name: str) -> str:
     return url2pathname(path)
 
 
-def _in_folder(folder: str, alone: bool) -> Iterator[Item]:
-    items = _files(walk(folder), folder, "" if alone else _posix(folder, "/"))
+def _in_folder(folder: str, alone: bool, passed: Counter[str] | None = None) -> Iterator[Item]:
+    items = _files(walk(folder, passed=passed), folder, "" if alone else _posix(folder, "/"))
     return _some(items, f"{folder}: no images in this folder ({', '.join(SUFFIXES)})")
 
 

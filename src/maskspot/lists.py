@@ -95,7 +95,7 @@ def _cells(stream: IO[bytes], source: str, column: str | None) -> Iterator[str]:
     row = Row([], 0)
     try:
         rows = rows_of(text, skip_spaces=True)
-        header = next(rows, row)
+        row = header = next(rows, row)
         at = _find_column(header, source, column)
         for row in rows:
             if len(row) <= at:

@@ -29,10 +29,14 @@ def proxy_for(url: str, socks: bool = False) -> str | None:
     """
     from urllib.request import getproxies
 
-    proxies, target = getproxies(), urlsplit(url)
-    scheme = target.scheme.lower()
+    proxies = getproxies()
+    try:
+        target = urlsplit(url)
+        scheme = target.scheme.lower()
+        port = target.port or _PORTS.get(scheme)
+    except ValueError:  # for who sends the request to say, and it may have a password in it
+        return None
     kind = next((each for each in (scheme, "all") if proxies.get(each)), None)
-    port = target.port or _PORTS.get(scheme)
     if kind is None or is_exempt(target.hostname or "", port, proxies.get("no", "")):
         return None
     name = f"{kind}_proxy"

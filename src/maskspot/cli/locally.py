@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import replace
@@ -42,6 +43,7 @@ def predict_locally(
     cache: Path | None,
     threads: int | None,
     processes: int | None,
+    passed: Counter[str],
     quiet: bool,
 ) -> int:
     """Score images and write what came of them; return the exit code.
@@ -61,6 +63,7 @@ def predict_locally(
         cache: file of scores by content.
         threads: how many.
         processes: over which they are spread.
+        passed: what was left out of folders and archives, by reason, once all items are drawn.
         quiet: only warnings and errors.
     """
     page = report_of(report, form.threshold)
@@ -96,7 +99,7 @@ def predict_locally(
 
         write_page(page.page(model), report)
     if not quiet:
-        _tell(counts, form, predictor, output)
+        _tell(counts, form, predictor, output, passed)
     return 1 if counts.failed else 0
 
 
@@ -189,8 +192,15 @@ def _shown(
         yield each
 
 
-def _tell(counts: Counts, form: Form, predictor: Predictor, output: Path | None) -> None:
+def _tell(
+    counts: Counts, form: Form, predictor: Predictor, output: Path | None, passed: Counter[str]
+) -> None:
     """Say how it went, in one line."""
     above = f", {counts.above} at {form.threshold} or above" if form.threshold is not None else ""
     what = f"{counts.scored} of {counts.scored + counts.failed} images scored{above}"
-    say(f"{what} by {predictor.info.name} on {predictor.device}", *([output] if output else []))
+    left_out = ", ".join(f"{count} {why}" for why, count in passed.most_common() if count)
+    words = [
+        f"{what} by {predictor.info.name} on {predictor.device}",
+        *([output] if output else []),
+    ]
+    say(*words, *([f"(passed over: {left_out})"] if left_out else []))

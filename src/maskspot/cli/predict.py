@@ -1,5 +1,6 @@
 """`maskspot predict`."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -152,7 +153,8 @@ def predict(
     _check_options(output, resume, sample, sort, heatmaps, report, cache, processes)
     check_output(output, [sample, cache, model, listing], images)
     form = _form(output, format, details, threshold, sample, on_error)
-    items: Iterable[Item] = find(images, listing, column, output)
+    passed = Counter[str]()
+    items: Iterable[Item] = find(images, listing, column, output, passed)
     if form.sample and sample:
         from maskspot.inputs import choose
 
@@ -172,6 +174,7 @@ def predict(
         cache=cache,
         threads=threads,
         processes=processes,
+        passed=passed,
         quiet=quiet,
     )
 

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,9 +15,15 @@ if TYPE_CHECKING:
 
 
 def find(
-    images: list[str], listing: str | None, column: str | None, output: Path | None
+    images: list[str],
+    listing: str | None,
+    column: str | None,
+    output: Path | None,
+    passed: Counter[str] | None = None,
 ) -> "Iterator[Item]":
     """Give the images that the arguments name, or that a list does, as they are needed.
+
+    What is left out of folders and archives is counted in `passed`, by reason.
 
     Raises:
         UsageError: neither or both of them are there, or the output is one of the images.
@@ -29,7 +36,9 @@ def find(
         raise UsageError("--column: of which list? name it with --from")
     if not images and not listing:
         raise UsageError("name images, or a list of them with --from")
-    return _sparing(items_from(listed(listing, column)) if listing else find_items(images), output)
+    if listing:
+        return _sparing(items_from(listed(listing, column), passed), output)
+    return _sparing(find_items(images, passed), output)
 
 
 def count_images(images: list[str]) -> int | None:
