@@ -88,18 +88,19 @@ def _zip_members(path: str, passed: Counter[str]) -> Iterator[Member]:
     # Images are read after we have given the last: it is closed when the last of them goes.
     source = zipfile.ZipFile(path)
     lock = threading.Lock()
-    found, others, links = [], {}, {}
+    found, links = [], {}
     for info in source.infolist():
-        name, kind = _zip_name(info).replace("\\", "/"), stat.S_IFMT(info.external_attr >> 16)
+        name, kind = _slashed(info), stat.S_IFMT(info.external_attr >> 16)
         if kind in (0, stat.S_IFREG):
-            others[_clean(name)] = info
             if shown := _shown(name, passed):
                 found.append((shown, info))
         elif kind == stat.S_IFLNK:
             links[_clean(name)] = _zip_link(source, info, name)
         elif kind != stat.S_IFDIR:
             passed[NO_FILE] += 1
-    for target, names in _linked(links, passed).items():
+    targets = _linked(links, passed)
+    others = {_clean(_slashed(info)): info for info in source.infolist()} if any(targets) else {}
+    for target, names in targets.items():
         if target in others:
             found += [(name, others[target]) for name in names]
         else:
@@ -118,13 +119,13 @@ def _zip_link(source: "zipfile.ZipFile", info: "zipfile.ZipInfo", name: str) -> 
     return _join(name, text)
 
 
-def _zip_name(info: "zipfile.ZipInfo") -> str:
+def _slashed(info: "zipfile.ZipInfo") -> str:
     """Return a member's name: many programs write UTF-8 and do not say so, as macOS does."""
     name = info.filename
     if not info.flag_bits & _UTF_8:
         with suppress(UnicodeError):  # no UTF-8: what zipfile made of it stays
             name = name.encode("cp437").decode("utf-8")
-    return name
+    return name.replace("\\", "/")
 
 
 def _read_zip(source: "zipfile.ZipFile", info: "zipfile.ZipInfo", lock: threading.Lock) -> bytes:
@@ -163,7 +164,8 @@ def _tar_members(path: str, passed: Counter[str]) -> Iterator[Member]:
     wanted = _linked(links, passed)
     if any(wanted):  # which the archive is read a second time for
         yield from _read_tar(path, lambda name, _: wanted.pop(_clean(name), []))
-    passed[_ELSEWHERE] += sum(map(len, wanted.values()))
+    if wanted:
+        passed[_ELSEWHERE] += sum(map(len, wanted.values()))
 
 
 def _read_tar(path: str, names_of: Callable[[str, str | None], list[str]]) -> Iterator[Member]:
@@ -322,7 +324,8 @@ def _linked(links: dict[str, str], passed: Counter[str]) -> dict[str, list[str]]
     for name, target in links.items():
         if not (shown := _shown(name, passed)):
             continue
-        for _ in range(_LINKS):
-            target = links.get(target, target)  # noqa: PLW2901
-        found.setdefault("" if target in links else target, []).append(shown)
+        end, steps = target, 0
+        while end in links and steps < _LINKS:
+            end, steps = links[end], steps + 1
+        found.setdefault("" if end in links else end, []).append(shown)
     return found

@@ -198,9 +198,8 @@ def _tell(
     """Say how it went, in one line."""
     above = f", {counts.above} at {form.threshold} or above" if form.threshold is not None else ""
     what = f"{counts.scored} of {counts.scored + counts.failed} images scored{above}"
-    left_out = ", ".join(f"{count} {why}" for why, count in passed.most_common() if count)
-    words = [
-        f"{what} by {predictor.info.name} on {predictor.device}",
-        *([output] if output else []),
-    ]
-    say(*words, *([f"(passed over: {left_out})"] if left_out else []))
+    reasons = sorted(passed.items(), key=lambda each: (-each[1], each[0]))
+    left_out = ", ".join(f"{count} {why}" for why, count in reasons)
+    where = [output] if output else []
+    more = [f"(passed over: {left_out})"] if left_out else []
+    say(f"{what} by {predictor.info.name} on {predictor.device}", *where, *more)
