@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from maskspot.datasets.members import BLOCK, ArchiveError, Walk, fault, measure, walk_archive
+from maskspot.files import sync
 
 _DEEPEST, _LONGEST_PART, _LONGEST_NAME = 32, 255, 1024
 _JUNK = ("__macosx", ".ds_store", "thumbs.db", "desktop.ini")
@@ -195,7 +196,7 @@ def _fill(part: Path, walk: Walk, missing: dict[str, _Member], done: Callable[[i
         # Only now: most of it is on the disk already, and one sync takes the rest there.
         for name in whole:
             with (part / name).open("rb+") as file:
-                os.fsync(file.fileno())
+                sync(file.fileno())
     except BaseException as error:
         if isinstance(error, ArchiveError) or not whole:
             shutil.rmtree(part, ignore_errors=True)

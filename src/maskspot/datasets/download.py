@@ -1,7 +1,6 @@
 """One file from the service: whole, checked, and never the same byte twice if it can be helped."""
 
 import json
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 import httpx
 
 from maskspot.datasets.http import Http, RetryError, Token, explain
+from maskspot.files import sync
 
 Progress = Callable[[int, int | None], None]
 """Told the bytes that are there, and those of the whole file where the service says so."""
@@ -149,7 +149,7 @@ def _append(response: httpx.Response, part: _Part, total: int | None, progress: 
             stream.write(chunk)
             stream.flush()
             progress(have, total)
-        os.fsync(stream.fileno())
+        sync(stream.fileno())
     if total is not None and have > total:
         part.begin(_Version(None, None, None))
         raise RetryError(f"{response.url.host}: sends more than it announced")
