@@ -114,8 +114,11 @@ def _zip_link(source: "zipfile.ZipFile", info: "zipfile.ZipInfo", name: str) -> 
     """Return where a link leads, from the root of the zip."""
     if info.flag_bits & _ENCRYPTED or info.file_size > _LONGEST_LINK:
         return ""
-    with source.open(info) as file:
-        text = file.read(_LONGEST_LINK).decode("utf-8", "surrogateescape")
+    try:
+        with source.open(info) as file:
+            text = file.read(_LONGEST_LINK).decode("utf-8", "surrogateescape")
+    except Exception:  # damaged, in one of a dozen ways: the others are whole
+        return ""
     return _join(name, text)
 
 
