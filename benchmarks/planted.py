@@ -22,7 +22,7 @@ from PIL import Image
 
 from maskspot.checking.check import check
 from maskspot.checking.problems import Problem
-from maskspot.datasets.labels import read_rows
+from maskspot.csv_tables import read_rows
 from maskspot.images import open_rgb
 
 PLANTED = 20

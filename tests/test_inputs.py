@@ -158,11 +158,19 @@ def test_a_folder_without_images_is_an_error_where_its_turn_comes(tmp_path: Path
     assert error.startswith(f"{tmp_path}/b: no images in this folder")
 
 
-def test_a_file_that_is_named_need_not_exist_nor_have_an_ending() -> None:
-    missing, empty = find_items(["gone.jpg", "no[1].jpg/x", ""][:1]), find_items([""])
-    assert [read_error(item) for item in missing] == ["missing"]
+def test_what_is_named_must_exist_and_needs_no_ending(tmp_path: Path) -> None:
+    plant(tmp_path, "photo")
+    here = str(tmp_path / "photo")
+    assert [item.path for item in find_items([here])] == [Path(here)]
+    for absent in ("gone.jpg", f"{here}/x.jpg", "x" * 300):
+        with pytest.raises(DataError, match=f"{absent}: .*nothing was written"):
+            next(find_items([here, absent]))
     with pytest.raises(UsageError):
-        next(empty)
+        next(find_items([""]))
+
+
+def test_what_a_list_names_need_not_exist() -> None:
+    assert [read_error(item) for item in items_from(["gone.jpg"])] == ["missing"]
 
 
 def read_error(item: Item) -> str:
@@ -334,7 +342,7 @@ def test_a_zip_is_read_in_place_in_natural_order_by_many_threads(kind: int, tmp_
     with ThreadPoolExecutor(8) as pool:
         for item, data in zip(found * 20, pool.map(read, found * 20), strict=True):
             assert data == FILES[item.name]
-    assert names(archive, "x.jpg")[:1] == [f"{archive}/a.png"]
+    assert names(archive, tmp_path / "pack.bin")[:1] == [f"{archive}/a.png"]
 
 
 def test_names_in_a_zip_are_utf_8_where_they_can_be_whatever_it_says(tmp_path: Path) -> None:
@@ -764,7 +772,7 @@ def test_nothing_but_a_url_asks_for_fsspec(tmp_path: Path) -> None:
     code = (
         "import sys; from maskspot.inputs import find_items; "
         "light = {'zipfile', 'tarfile', 'csv', 'numpy', 'PIL', 'fsspec'} & set(sys.modules); "
-        f"list(find_items(['x.jpg', {str(tmp_path)!r} + '/*.zip'])); "
+        f"list(find_items([{str(tmp_path)!r} + '/*.zip'])); "
         "print(light, 'fsspec' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
@@ -842,8 +850,8 @@ def test_a_column_of_a_csv_is_a_list(
         (b"name,label\na.jpg,1\n", "image", r"no column image\? Its first line has name, label"),
         (b"a.jpg\nb.jpg\n", None, r"which column\? Its first line has a.jpg"),
         (b"", None, "empty"),
-        (b"x,image\n1\n", None, "line 2: no column image"),
-        (b"image\n" + b"x" * 200_000, None, "line 2: field larger"),
+        (b"x,image\n1\n", None, "row 2: no column image"),
+        (b"image\n" + b"x" * 200_000, None, "row 2: field larger"),
     ],
 )
 def test_a_csv_that_is_no_list_is_an_error(
@@ -864,7 +872,7 @@ def test_a_list_that_is_none_says_so(tmp_path: Path) -> None:
         (tmp_path / "data.bin", "no list of paths"),
         ("https://annie:hunter2@host/list.txt", "not a URL"),
     ):
-        with pytest.raises(UsageError, match=rf"^--from: .*{why}") as caught:
+        with pytest.raises(MaskspotError, match=rf"^--from: .*{why}") as caught:
             list(listed(str(source)))
         assert "hunter2" not in str(caught.value)
 

@@ -277,7 +277,7 @@ def test_a_model_that_gives_no_probabilities_is_refused(
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["none"], 1, "none: No such file"),
+        (["none"], 3, "none: No such file"),
         (["empty"], 3, "empty: no images in this folder"),
         (["a.jpg", "-m", "none.onnx"], 3, "none.onnx"),
         (["a.jpg", "-m", "a.jpg"], 3, "a.jpg: not a model file"),
@@ -290,7 +290,7 @@ def test_a_model_that_gives_no_probabilities_is_refused(
         (["a.jpg", "--thread", "1"], 2, "--thread"),
         (["a.jpg", "-m", ""], 3, "no such model"),
         (["a.jpg", "--on-error", ""], 2, "--on-error"),
-        (["x" * 300], 1, "File name too long"),
+        (["x" * 300], 3, "File name too long"),
         ([], 2, "name images, or a list of them with --from"),
     ],
 )

@@ -184,7 +184,6 @@ def test_a_cache_is_asked_before_the_network(
         (["a.jpg", "--top", "1", "--sample", "s.csv"], "--sort, --top: a submission has"),
         (["a.jpg", "--device", "openvino"], "pip install onnxruntime-openvino"),
         (["a.jpg", "--device", "gpu"], "'gpu' is not one of auto, cpu"),
-        (["--from", "none.txt"], "none.txt"),
     ],
 )
 def test_every_mistake_is_one_line(

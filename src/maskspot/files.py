@@ -20,6 +20,7 @@ _DESCRIPTOR = re.compile(r"/dev/(stdin|stdout|stderr|fd/\d+)|/proc/(self|\d+)/fd
 # Windows lacks the first three; there, links are looked for before a file is opened.
 _NO_FOLLOW = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"))
 _BINARY = getattr(os, "O_BINARY", 0)
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def is_stream(path: Path) -> bool:
@@ -53,7 +54,7 @@ def check_target(path: Path) -> None:
 
 
 def open_own(path: Path, create: bool = True) -> IO[bytes]:
-    """Open a side file of ours to read and to append; it is made if it is not there.
+    """Open a side file of ours at its end, to read and to write; it is made if it is not there.
 
     It is never opened through a link, so that nothing else of the user's is written to.
 
@@ -67,7 +68,8 @@ def open_own(path: Path, create: bool = True) -> IO[bytes]:
     """
     if os.name == "nt":
         check_target(path)
-    flags = os.O_RDWR | os.O_APPEND | (os.O_CREAT if create else 0) | _NO_FOLLOW | _BINARY
+    # Not O_APPEND, which some mounts lack.
+    flags = os.O_RDWR | (os.O_CREAT if create else 0) | _NO_FOLLOW | _BINARY
     try:
         handle = os.open(path, flags, 0o666)
     except OSError as error:
@@ -78,7 +80,9 @@ def open_own(path: Path, create: bool = True) -> IO[bytes]:
     if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
         os.close(handle)
         raise _not_ours(path)
-    return os.fdopen(handle, "a+b")
+    file = os.fdopen(handle, "r+b")
+    file.seek(0, os.SEEK_END)
+    return file
 
 
 def _not_ours(path: Path) -> DataError:
@@ -123,7 +127,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises:
         DataError: `path` is a link, or another thing that is no file.
-        OSError: the folder is missing or cannot be written, at once, before any work is done.
+        OSError: the folder is missing or cannot be written, at once, before any work is done; or
+            the disk is full. It names `path`, or its folder.
     """
     if is_stream(path):
         try:
@@ -146,14 +151,34 @@ def replacing(path: Path) -> Iterator[Path]:
         with locked(beside):  # which tells it from what a killed process left
             yield beside
             with beside.open("rb+") as stream:
-                os.fsync(stream.fileno())
+                sync(stream.fileno())
             check_target(path)  # by now
             # mkstemp makes files private; the result gets what any new file gets, or keeps
-            # what it had.
-            beside.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
+            # what it had. Some mounts (CIFS, NTFS) have no modes: the content is what counts.
+            with suppress(OSError):
+                beside.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
             beside.replace(path)
+    except OSError as error:  # about a name that means nothing to the user, or about none
+        ours = error.filename == name or (error.filename is None and error.errno in _DISK)
+        if not ours:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # what went wrong before is what the user has to know
+            beside.unlink()
+
+
+def sync(handle: int) -> None:
+    """Wait until the disk has a file, where the file system can tell.
+
+    Raises:
+        OSError: the disk is full or damaged.
+    """
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno in _DISK:
+            raise
 
 
 @contextmanager

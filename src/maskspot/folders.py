@@ -5,9 +5,11 @@ import fnmatch
 import heapq
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any
 
 from maskspot.errors import DataError
@@ -17,6 +19,12 @@ SUFFIXES = (
     *(".tif", ".tiff", ".avif", ".heic", ".heif"),
 )
 """File endings, in lower case, by which a folder's images are told from its other files."""
+
+HIDDEN = "hidden"
+NO_IMAGE = "not named as images"
+NO_FILE = "neither file nor folder"
+LINKED_FOLDER = "linked as folders"
+"""Why something in a folder or an archive is passed over."""
 
 _RUN = 2_000  # names that are sorted in memory at once
 _OPEN = 64  # sorted runs that are merged at once, each of them an open file
@@ -64,7 +72,10 @@ def path_key(path: str) -> list[tuple[list[Any], str]]:
 
 
 def walk(
-    folder: str, wanted: _Wanted = is_image, opened: _Wanted = lambda path: True
+    folder: str,
+    wanted: _Wanted = is_image,
+    opened: _Wanted = lambda path: True,
+    passed: Counter[str] | None = None,
 ) -> Iterator[Found]:
     """Give the files in a folder and below it, depth first, each folder in natural order.
 
@@ -75,12 +86,14 @@ def walk(
         folder: where to start.
         wanted: which files to give, by their path inside the folder.
         opened: which folders to look into, likewise.
+        passed: counts what is left out, by reason.
 
     Raises:
         OSError: the folder cannot be listed; one below it is a `Found` with the error.
         DataError: there is no room to sort a large folder.
     """
-    levels = [("", _entries(folder, "", wanted, opened))]
+    take = partial(_take, wanted=wanted, opened=opened, passed=passed)
+    levels = [("", _entries(folder, "", take))]
     try:
         while levels:
             prefix, entries = levels[-1]
@@ -95,7 +108,7 @@ def walk(
                 levels.pop()
             elif entry[1]:
                 inner = f"{prefix}{entry[0]}/"
-                levels.append((inner, _entries(f"{folder}/{inner}", inner, wanted, opened)))
+                levels.append((inner, _entries(f"{folder}/{inner}", inner, take)))
             else:
                 yield Found(prefix + entry[0])
     finally:
@@ -157,7 +170,7 @@ def _leads(parts: list[str], names: list[str]) -> bool:
 
 
 def _entries(
-    folder: str, prefix: str, wanted: _Wanted, opened: _Wanted
+    folder: str, prefix: str, take: "Callable[[os.DirEntry[str], str], _Entry | None]"
 ) -> Generator[_Entry, None, None]:
     """Give what to take of one folder, sorted: in memory, or else through temporary files."""
     runs: list[IO[str]] = []
@@ -165,7 +178,7 @@ def _entries(
     try:
         with os.scandir(folder) as found:
             for each in found:
-                if (entry := _take(each, prefix, wanted, opened)) is None:
+                if (entry := take(each, prefix)) is None:
                     continue
                 entries.append(entry)
                 if len(entries) >= _RUN:
@@ -183,16 +196,36 @@ def _entries(
 
 
 def _take(
-    entry: "os.DirEntry[str]", prefix: str, wanted: _Wanted, opened: _Wanted
+    entry: "os.DirEntry[str]",
+    prefix: str,
+    wanted: _Wanted,
+    opened: _Wanted,
+    passed: Counter[str] | None,
 ) -> _Entry | None:
     name = entry.name
     if name.startswith("."):
-        return None
-    if entry.is_dir(follow_symlinks=False):
+        why = HIDDEN
+    elif entry.is_dir(follow_symlinks=False):
         # Windows' junctions are links to folders that say they are folders.
-        is_link = getattr(entry, "is_junction", bool)()
-        return (name, True) if not is_link and opened(prefix + name) else None
-    return (name, False) if wanted(prefix + name) and _is_file(entry) else None
+        if not getattr(entry, "is_junction", bool)():
+            return (name, True) if opened(prefix + name) else None
+        why = LINKED_FOLDER
+    elif not wanted(prefix + name):
+        why = LINKED_FOLDER if _is_linked_folder(entry) else NO_IMAGE
+    elif _is_file(entry):
+        return name, False
+    else:
+        why = NO_FILE
+    if passed is not None:
+        passed[why] += 1
+    return None
+
+
+def _is_linked_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_symlink() and entry.is_dir()
+    except OSError:
+        return False
 
 
 def _is_file(entry: "os.DirEntry[str]") -> bool:

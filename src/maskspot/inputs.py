@@ -1,15 +1,18 @@
 """What a user may point at: images, folders, patterns, archives, URLs, and lists of these."""
 
+import errno
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from maskspot.errors import DataError, ImageError, UsageError
 from maskspot.folders import SUFFIXES, Found, has_pattern, is_image, own_ending, walk, walk_pattern
 from maskspot.lists import listed
+from maskspot.names import ends_of, find_names, match_names, parts_of
 
 if TYPE_CHECKING:
     from maskspot.images import ImageSource
@@ -26,7 +29,7 @@ __all__ = (
     "match_names",
 )
 
-_T = TypeVar("_T")
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,43 +48,50 @@ class Item:
     path: Path | None = None
 
 
-def find_items(arguments: Sequence[str]) -> Iterator[Item]:
+def find_items(arguments: Sequence[str], passed: Counter[str] | None = None) -> Iterator[Item]:
     """Give the images that the arguments name, one after another, in the order of the arguments.
 
     An argument is a file, a folder, a pattern such as `photos/**/*.jpg`, a zip or tar (told by
     its content), a URL, or `-` for an image on standard input. A folder stands for the images in
     it and below it, told by their endings, in natural order; hidden files and folders are left
     out, links to folders not followed, archives not opened. A file that is named itself needs no
-    ending, nor to exist: it is for the reader to say what is wrong with it. Memory does not grow
-    with the number of images, but for the directories of zips and of what lies at URLs.
+    ending, but must exist: all arguments are checked before the first image is given. Memory does
+    not grow with the number of images, but for the directories of zips and of what lies at URLs.
 
     The name is the path inside the folder or archive where one is all there is, and otherwise the
     path as it was written; always with forward slashes, and without what is secret in a URL.
 
+    Args:
+        arguments: what is named.
+        passed: counts what is left out of folders and archives, by reason.
+
     Raises:
         UsageError: an argument is empty, `-` comes twice, or a package for a URL is missing.
-        DataError: an argument has no image in it, cannot be listed, or is a damaged archive.
+        DataError: an argument does not exist, has no image in it, cannot be listed, or is a
+            damaged archive.
         DownloadError: a URL cannot be listed.
     """
     if arguments.count("-") > 1:
         raise UsageError("-: standard input can be read only once")
     for argument in arguments:
+        _check_exists(argument)
+    for argument in arguments:
         if argument == "-":
             yield Item("-", sys.stdin.buffer.read)
-        elif _is_pattern(argument):
-            yield from _fitting(argument)
+        elif _is_pattern(path := _local_path(argument)):
+            yield from _fitting(path)
         else:
-            yield from _named(argument, len(arguments) == 1)
+            yield from _named(argument, len(arguments) == 1, passed)
 
 
-def items_from(paths: Iterable[str]) -> Iterator[Item]:
+def items_from(paths: Iterable[str], passed: Counter[str] | None = None) -> Iterator[Item]:
     """Give the images that a list names, in its order, each named as it is written there.
 
     Folders, archives and URLs stand for what is in them, as they do for `find_items`, which has
     the errors too; patterns and `-` are no more than names of files.
     """
     for path in paths:
-        yield from _named(path, alone=False)
+        yield from _named(path, alone=False, passed=passed)
 
 
 def choose(
@@ -100,11 +110,10 @@ def choose(
     Raises:
         DataError: some are missing, or a name fits several.
     """
-    wanted = {name.strip() for name in names}
+    wanted = {parts[-1] for parts in map(parts_of, names) if parts}
     found = {}
     for item in items:
-        path = PurePosixPath(item.name)
-        if not wanted.isdisjoint((item.name, path.name, path.stem)):
+        if not wanted.isdisjoint(ends_of(item.name)):
             found[item.name] = item
     match = find_names if fill else match_names
     chosen = match(names, {name: name for name in found}, where)
@@ -147,54 +156,18 @@ def find_images(arguments: Sequence[Path]) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def match_names(names: Iterable[str], images: Mapping[str, _T], where: Path) -> dict[str, _T]:
-    """Return the images that a CSV names, in its order.
-
-    An image is named by its path inside the folder, its file name, or that without its ending;
-    white space about a name is passed over.
-
-    Args:
-        names: as the CSV has them.
-        images: those that were found, by path.
-        where: the CSV, for errors.
-
-    Raises:
-        DataError: some are missing, or a name fits several.
-    """
-    chosen, missing = find_names(names, images, where)
-    if missing:
-        more = ", ..." if len(missing) > 3 else ""  # noqa: PLR2004
-        raise DataError(
-            f"{where}: {len(missing)} of the images it names are not there: "
-            f"{', '.join(missing[:3])}{more}"
-        )
-    return chosen
-
-
-def find_names(
-    names: Iterable[str], images: Mapping[str, _T], where: Path
-) -> tuple[dict[str, _T], list[str]]:
-    """Return the images that a CSV names, as `match_names` does, and the names of the missing.
-
-    Raises:
-        DataError: a name fits several.
-    """
-    aliases: dict[str, list[str]] = {}
-    for key in images:
-        for alias in {PurePosixPath(key).name, PurePosixPath(key).stem}:
-            aliases.setdefault(alias, []).append(key)
-    chosen, missing = {}, []
-    for name in names:
-        short = name.strip()
-        keys = [short] if short in images else aliases.get(short, [])
-        if len(keys) > 1:
-            one, other, *_ = (images[key] for key in sorted(keys, key=PurePosixPath))
-            raise DataError(f"{where}: {short} may be {one} or {other}: which one?")
-        if keys:
-            chosen[name] = images[keys[0]]
-        else:
-            missing.append(short)
-    return chosen, missing
+def _check_exists(argument: str) -> None:
+    """Refuse a mistyped path before any work: what it was to replace must stay."""
+    path = _local_path(argument)
+    if argument in ("", "-") or _is_url(path) or _is_pattern(path):
+        return
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno in _ABSENT:  # of all else the reader says what is wrong
+            raise DataError(f"{argument}: {error.strerror}; nothing was written") from None
+    except ValueError:  # a NUL in it
+        return
 
 
 def _is_pattern(argument: str) -> bool:
@@ -209,30 +182,49 @@ def _is_url(argument: str) -> bool:
     return is_url(argument)
 
 
-def _named(name: str, alone: bool) -> Iterator[Item]:
+def _named(name: str, alone: bool, passed: Counter[str] | None = None) -> Iterator[Item]:
     """Give what one argument that is no pattern stands for."""
     from maskspot.containers import is_archive, members
 
     if not name:
         raise UsageError("an input has no name; name an image, a folder, an archive or a URL")
-    path = Path(name)
-    if _is_url(name):
+    local = _local_path(name)
+    path = Path(local)
+    if _is_url(local):
         from maskspot.remote import find
 
         for shown, load in find(name, alone):
             yield Item(shown, load)
-    elif os.path.isdir(name):
-        yield from _in_folder(name, alone)
-    elif not is_image(name) and is_archive(name):  # so that no image is opened twice
+    elif os.path.isdir(local):
+        yield from _in_folder(local, alone, passed)
+    elif not is_image(local) and is_archive(local):  # so that no image is opened twice
         prefix = "" if alone else _posix(name, "/")
-        found = (Item(prefix + shown, load, path) for shown, load in members(name))
+        found = (Item(prefix + shown, load, path) for shown, load in members(local, passed))
         yield from _some(found, f"{name}: no images in this archive ({', '.join(SUFFIXES)})")
     else:
         yield _file(_posix(name), path)
 
 
-def _in_folder(folder: str, alone: bool) -> Iterator[Item]:
-    items = _files(walk(folder), folder, "" if alone else _posix(folder, "/"))
+def _local_path(name: str) -> str:
+    """Return the path that a `file:` URL stands for; anything else is what it is.
+
+    Spark and Java write such URLs with one slash.
+    """
+    if name[:6].lower() != "file:/" or os.path.lexists(name):
+        return name
+    from urllib.request import url2pathname
+
+    path = name[len("file:") :]
+    if path.startswith("//"):
+        host, _, rest = path[2:].partition("/")
+        if host.lower() not in ("", "localhost"):
+            return name
+        path = f"/{rest}"
+    return url2pathname(path)
+
+
+def _in_folder(folder: str, alone: bool, passed: Counter[str] | None = None) -> Iterator[Item]:
+    items = _files(walk(folder, passed=passed), folder, "" if alone else _posix(folder, "/"))
     return _some(items, f"{folder}: no images in this folder ({', '.join(SUFFIXES)})")
 
 

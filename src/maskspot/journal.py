@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from maskspot.errors import DataError, UsageError
-from maskspot.files import check_target, is_stream, locked, open_own
+from maskspot.files import check_target, is_stream, locked, open_own, sync
 from maskspot.results import Score, is_sound
 
 _COLUMNS = [field.name for field in fields(Score) if field.name != "heatmap"]
@@ -97,6 +97,7 @@ class Journal:
                 _check_header(old, made_with, output)
             file = stack.enter_context(_held(_beside(path), output))
             file.truncate(0)
+            file.seek(0)
             journal = cls(file, path, old)
             try:
                 journal._put(made_with)
@@ -181,7 +182,7 @@ class Journal:
             self._file.flush()
             now = time.monotonic()
             if self._path is not None and now - self._synced >= 1:
-                os.fsync(self._file.fileno())
+                sync(self._file.fileno())
                 self._synced = now
         except OSError as error:
             where = self._path or "temporary file"
@@ -191,10 +192,13 @@ class Journal:
         """Let the new file take the old one's place; Windows moves none that is open."""
         assert self._path is not None
         assert self._old is not None
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._old.close()
-        _beside(self._path).replace(self._path)
+        try:
+            sync(self._file.fileno())
+            self._file.close()
+            self._old.close()
+            _beside(self._path).replace(self._path)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from None
         self._old = None
         self._file = open_own(self._path)
 
@@ -222,9 +226,10 @@ def _held(path: Path, output: Path) -> Iterator[IO[bytes]]:
         raise OSError(error.errno, error.strerror, str(output.parent)) from None
     with file, ExitStack() as stack:
         try:
-            stack.enter_context(locked(path))
-            # Who held it may have removed or replaced it since it was opened.
-            held = os.path.samestat(os.fstat(file.fileno()), path.stat())
+            locks = stack.enter_context(locked(path))
+            # Who held it may have removed or replaced it since it was opened. Mounts without
+            # locks may not number their files either.
+            held = not locks or os.path.samestat(os.fstat(file.fileno()), path.stat())
         except (DataError, FileNotFoundError):
             held = False
         if not held:

@@ -20,16 +20,16 @@ def listed(source: str, column: str | None = None) -> Iterator[str]:
 
     A list is text in UTF-8 with one to a line, or with a NUL after each if there is a NUL in its
     first line; blank lines are passed over. Where a column is named, or the file's name ends in
-    `.csv`, it is a CSV with a header. A relative path starts at the current folder, wherever the
-    list lies.
+    `.csv`, it is a CSV with a header, as `csv_tables` reads it. A relative path
+    starts at the current folder, wherever the list lies.
 
     Args:
         source: the file, or `-` for standard input.
         column: of a CSV; else the first of `COLUMNS` that it has, or its only one.
 
     Raises:
-        UsageError: the file is missing, is no such list, or has no such column.
-        DataError: it names nothing, or a row of the CSV is damaged.
+        UsageError: the file is not such a list, or has no such column.
+        DataError: it cannot be read, names nothing, or a row of the CSV is damaged.
     """
     count = 0
     with _opened(source) as stream:
@@ -51,7 +51,7 @@ def _opened(source: str) -> Iterator[IO[bytes]]:
     try:
         stream = open(source, "rb")  # noqa: SIM115
     except (OSError, ValueError) as error:
-        raise UsageError(f"--from: {source}: {getattr(error, 'strerror', error)}") from None
+        raise DataError(f"--from: {source}: {getattr(error, 'strerror', error)}") from None
     with stream:
         yield stream
 
@@ -88,20 +88,22 @@ def _texts(lines: list[bytes], end: bytes) -> Iterator[str]:
 
 def _cells(stream: IO[bytes], source: str, column: str | None) -> Iterator[str]:
     import csv
-    import io
 
-    text = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")
+    from maskspot.csv_tables import Row, decoded, rows_of
+
+    text = decoded(stream)
+    row = Row([], 0)
     try:
-        rows = csv.reader(text, skipinitialspace=True)
-        header = next((row for row in rows if row), [])
+        rows = rows_of(text, skip_spaces=True)
+        row = header = next(rows, row)
         at = _find_column(header, source, column)
         for row in rows:
-            if row and len(row) <= at:
-                raise DataError(f"--from: {source}, line {rows.line_num}: no column {header[at]}")
-            if row and row[at].strip():
+            if len(row) <= at:
+                raise DataError(f"--from: {source}, row {row.number}: no column {header[at]}")
+            if row[at].strip():
                 yield row[at]
     except csv.Error as error:
-        raise DataError(f"--from: {source}, line {rows.line_num}: {error}") from None
+        raise DataError(f"--from: {source}, row {row.number + 1}: {error}") from None
     finally:
         text.detach()  # or it would close standard input with itself
 

@@ -54,7 +54,7 @@ class Sample:
         Raises:
             DataError: it cannot be read, has not a header of two columns, or names an image twice.
         """
-        from maskspot.datasets.labels import is_number, read_rows
+        from maskspot.csv_tables import is_number, read_rows
 
         header, rows = read_rows(file)
         if len(header) != 2 or is_number(header[1]):  # noqa: PLR2004
@@ -288,11 +288,5 @@ def _stream(path: Path | None) -> Iterator[IO[bytes]]:
         sys.stdout.buffer.flush()
         return
     remove_leftovers(path)
-    with replacing(path) as beside:
-        try:
-            with beside.open("ab" if beside == path else "wb") as file:
-                yield file
-        except OSError as error:  # a full disk: name what it was to hold
-            if error.errno is None or error.filename:
-                raise
-            raise OSError(error.errno, error.strerror, str(path)) from error
+    with replacing(path) as beside, beside.open("ab" if beside == path else "wb") as file:
+        yield file

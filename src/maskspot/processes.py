@@ -5,7 +5,6 @@ import signal
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -15,6 +14,7 @@ from queue import Empty, SimpleQueue
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from maskspot.environment import calm_warnings
 from maskspot.errors import ImageError, fail
 from maskspot.images import keep_memory
 from maskspot.predictor import Predictor
@@ -179,7 +179,7 @@ def _apart() -> Iterator[None]:
 def _work(make: Callable[[], Predictor], pipes: "Sequence[Pipe]") -> None:
     """Score what comes through the pipes, a thread for each, until they are closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    warnings.filterwarnings("ignore", module="PIL")  # as the command line does
+    calm_warnings()  # as the command line does
     keep_memory(len(pipes))
     try:
         threading.Thread(target=_end_with_parent, daemon=True).start()

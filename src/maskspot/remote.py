@@ -18,6 +18,7 @@ from maskspot.errors import (
     fail,
 )
 from maskspot.folders import has_pattern, is_hidden, is_image, own_ending, path_key
+from maskspot.proxies import check_certificates, proxy_for
 from maskspot.webpages import LONGEST, links
 
 _URL = re.compile(r"(?:[a-z0-9+.-]+::)*[a-z][a-z0-9+.-]+://", re.IGNORECASE)
@@ -103,12 +104,25 @@ def _connect(url: str) -> tuple[Any, str]:
     try:
         if _WEB.match(url):  # as it was given, whose signature may not hold otherwise
             url = quote(url, safe=string.printable.strip())
-        system, path = url_to_fs(url, **({"encoded": True} if _WEB.match(url) else {}))
+        system, path = url_to_fs(url, **_web_options(url))
     except ImportError as error:
         if _WEB.match(url):
             raise MissingExtraError(shown, "remote") from None
         raise UsageError(f"{shown}: {' '.join(str(error).split())}") from None
     return system, path
+
+
+def _web_options(url: str) -> dict[str, Any]:
+    """Return what a request to a web server takes: its URL as it is, the environment's proxy.
+
+    Raises:
+        UsageError: a variable names a proxy or certificates that cannot be used.
+    """
+    if not _WEB.match(url):
+        return {}
+    check_certificates()
+    proxy = proxy_for(url)
+    return {"encoded": True} | ({"proxy": proxy} if proxy else {})
 
 
 def _list(system: Any, path: str, url: str) -> tuple[str, list[str]] | None:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskspot.checking.photos import Photo
 from maskspot.checking.problems import Problem
-from maskspot.datasets.labels import read_rows
+from maskspot.csv_tables import number, read_rows
 from maskspot.errors import DataError
 
 
@@ -50,9 +50,9 @@ def read_oof(files: Sequence[Path]) -> dict[str, float]:
         if not {"image", "probability"} <= set(header):
             raise DataError(f"{file}: needs the columns image and probability")
         image, column = header.index("image"), header.index("probability")
-        for number, row in enumerate(rows, 2):
+        for row in rows:
             found.setdefault(row[image].strip(), []).append(
-                _probability(row[column], f"{file}, row {number}")
+                _probability(row[column], f"{file}, row {row.number}")
             )
     return {name: sum(values) / len(values) for name, values in found.items()}
 
@@ -79,7 +79,7 @@ def _problem(photo: Photo, probability: float) -> Problem:
 
 def _probability(text: str, where: str) -> float:
     try:
-        value = float(text)
+        value = number(text)
     except ValueError:
         value = math.nan
     if not 0 <= value <= 1:

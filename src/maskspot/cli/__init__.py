@@ -6,11 +6,11 @@ import signal
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
+from maskspot.environment import NoThreadError, can_start_threads, prepare
 from maskspot.errors import MaskspotError
 
 if TYPE_CHECKING:
@@ -87,17 +87,9 @@ def main() -> NoReturn:
         _say(f"error: {where}{error.strerror or error}")
         code = 3
     except (Exception, KeyboardInterrupt) as error:
-        if _is_behind(KeyboardInterrupt, error):  # numpy makes an ImportError of it
-            code = 130
-        elif ended := _behind(SystemExit, error):  # of a signal, while a module was imported
-            code = int(getattr(ended, "code", 0) or 0)
-        elif hasattr(error, "format_message"):  # Typer's usage errors; their class is private to it
-            _say(f"error: {error.format_message()} (see --help)")
-            code = getattr(error, "exit_code", 2)
-        else:
-            raise
+        code = _explain(error)
     if code == 130:  # noqa: PLR2004
-        _say("interrupted")
+        code = _interrupted()
     gc.freeze()  # else Python looks for garbage once more before it leaves
     if code > _STOPPED and _hanging():
         os._exit(code)  # Python would wait for it
@@ -105,7 +97,7 @@ def main() -> NoReturn:
 
 
 def _prepare() -> None:
-    """Set up signals, streams and warnings."""
+    """Set up signals and streams, and put right what the environment says."""
     gc.set_threshold(50_000)  # importing makes no garbage, and looking for it takes 7 % of a start
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
@@ -116,7 +108,31 @@ def _prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # names of files need not be text
             stream.reconfigure(errors="backslashreplace")
-    warnings.filterwarnings("ignore", module="PIL")  # an image's oddities are its Score's matter
+    prepare()
+
+
+def _explain(error: BaseException) -> int:
+    """Say what an error that is not ours means, and return the exit code; raise what is a bug."""
+    if _is_behind(KeyboardInterrupt, error):  # numpy makes an ImportError of it
+        return 130
+    if ended := _behind(SystemExit, error):  # of a signal, while a module was imported
+        return int(getattr(ended, "code", 0) or 0)
+    if "can't start new thread" in str(error):
+        _say(f"error: {NoThreadError()}")
+        return NoThreadError.exit_code
+    if hasattr(error, "format_message"):  # Typer's usage errors; their class is private to it
+        _say(f"error: {error.format_message()} (see --help)")
+        return int(getattr(error, "exit_code", 2))
+    raise error
+
+
+def _interrupted() -> int:
+    """Say that somebody interrupted us; without threads OpenBLAS sends its process that signal."""
+    if can_start_threads():
+        _say("interrupted")
+        return 130
+    _say(f"error: {NoThreadError()}")
+    return NoThreadError.exit_code
 
 
 def _hanging() -> bool:

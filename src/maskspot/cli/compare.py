@@ -178,8 +178,10 @@ def _plot(output: Path) -> Iterator[Callable[["Comparison"], None]]:
         raise UsageError(f"--output: {output} is no name of a plot: {', '.join(_ENDINGS)}")
     if find_spec("matplotlib") is None:
         raise MissingExtraError("maskspot compare --output", "report")
+    from maskspot.extras import import_matplotlib
     from maskspot.files import replacing
 
+    import_matplotlib()
     with replacing(output) as beside:
 
         def draw(comparison: "Comparison") -> None:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from maskspot.cli.console import progress_bar, say, warn
 from maskspot.cli.pictures import report_of, watching
 from maskspot.devices import processes_for
+from maskspot.errors import DataError
 from maskspot.outputs import Counts, Form, sorted_scores, write_scores
 from maskspot.predictor import Predictor
 from maskspot.scoring import score
@@ -41,6 +43,7 @@ def predict_locally(
     cache: Path | None,
     threads: int | None,
     processes: int | None,
+    passed: Counter[str],
     quiet: bool,
 ) -> int:
     """Score images and write what came of them; return the exit code.
@@ -60,6 +63,7 @@ def predict_locally(
         cache: file of scores by content.
         threads: how many.
         processes: over which they are spread.
+        passed: what was left out of folders and archives, by reason, once all items are drawn.
         quiet: only warnings and errors.
     """
     page = report_of(report, form.threshold)
@@ -90,11 +94,13 @@ def predict_locally(
         else:
             counts = write_scores(scores, form, None)
     if page and report:
+        if not counts.scored:
+            raise DataError(f"{report}: nothing written: none of the images could be scored")
         from maskspot.reporting.page import write_page
 
         write_page(page.page(model), report)
     if not quiet:
-        _tell(counts, form, predictor, output)
+        _tell(counts, form, predictor, output, passed)
     return 1 if counts.failed else 0
 
 
@@ -148,6 +154,8 @@ def _write_whole(
     try:
         for each in scores:
             journal.write(each)
+        if output and journal.failed == journal.count:
+            raise _nothing_scored(journal, output)
         form.on_error.check(journal.failed, journal.count)
         rows = sorted_scores(journal, top) if sort else journal.rows()
         counts = write_scores(rows, form, output)
@@ -159,6 +167,13 @@ def _write_whole(
         raise
     journal.remove()
     return counts
+
+
+def _nothing_scored(journal: "Journal", output: Path) -> DataError:
+    """Return the error for a run without any probability, which must not replace older ones."""
+    count = journal.count
+    journal.remove()  # there is nothing in it to go on with
+    return DataError(f"{output}: nothing written: none of {count} images could be scored")
 
 
 def _shown(
@@ -178,8 +193,14 @@ def _shown(
         yield each
 
 
-def _tell(counts: Counts, form: Form, predictor: Predictor, output: Path | None) -> None:
+def _tell(
+    counts: Counts, form: Form, predictor: Predictor, output: Path | None, passed: Counter[str]
+) -> None:
     """Say how it went, in one line."""
     above = f", {counts.above} at {form.threshold} or above" if form.threshold is not None else ""
     what = f"{counts.scored} of {counts.scored + counts.failed} images scored{above}"
-    say(f"{what} by {predictor.info.name} on {predictor.device}", *([output] if output else []))
+    reasons = sorted(passed.items(), key=lambda each: (-each[1], each[0]))
+    left_out = ", ".join(f"{count} {why}" for why, count in reasons)
+    where = [output] if output else []
+    more = [f"(passed over: {left_out})"] if left_out else []
+    say(f"{what} by {predictor.info.name} on {predictor.device}", *where, *more)

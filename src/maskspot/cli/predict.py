@@ -1,5 +1,6 @@
 """`maskspot predict`."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -166,7 +167,9 @@ def predict(
     destinations = Destinations(files, heatmaps)
     destinations.check([sample, model, listing, *images])
     form = _form(output, format, details, threshold, sample, on_error)
-    items: Iterable[Item] = destinations.sparing(find(images, listing, column))
+    passed = Counter[str]()
+    found = find(images, listing, column, passed)
+    items: Iterable[Item] = destinations.sparing(found)
     if form.sample and sample:
         from maskspot.inputs import choose
 
@@ -186,6 +189,7 @@ def predict(
         cache=cache,
         threads=threads,
         processes=processes,
+        passed=passed,
         quiet=quiet,
     )
 

@@ -1,6 +1,7 @@
 """What `maskspot predict` reads: the images it is pointed at."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -11,8 +12,12 @@ if TYPE_CHECKING:
     from maskspot.inputs import Item
 
 
-def find(images: list[str], listing: str | None, column: str | None) -> "Iterator[Item]":
+def find(
+    images: list[str], listing: str | None, column: str | None, passed: Counter[str] | None = None
+) -> "Iterator[Item]":
     """Give the images that the arguments name, or that a list does, as they are needed.
+
+    What is left out of folders and archives is counted in `passed`, by reason.
 
     Raises:
         UsageError: neither or both of them are there.
@@ -25,7 +30,9 @@ def find(images: list[str], listing: str | None, column: str | None) -> "Iterato
         raise UsageError("--column: of which list? name it with --from")
     if not images and not listing:
         raise UsageError("name images, or a list of them with --from")
-    return items_from(listed(listing, column)) if listing else find_items(images)
+    if listing:
+        return items_from(listed(listing, column), passed)
+    return find_items(images, passed)
 
 
 def count_images(images: list[str]) -> int | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from maskspot.datasets.labels import read_rows
+from maskspot.csv_tables import read_rows
 from maskspot.errors import DataError
 from maskspot.evaluation.bootstrap import Estimate
 from maskspot.evaluation.report import Question, assess

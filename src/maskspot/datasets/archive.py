@@ -13,6 +13,7 @@ from typing import IO, NamedTuple
 from maskspot.archives import BLOCK, LIMITS, ArchiveError, Limits, fault
 from maskspot.datasets.members import Walk, measure, walk_archive
 from maskspot.errors import visible
+from maskspot.files import sync
 from maskspot.naming import DEEPEST, LONGEST_PART, LONGEST_PATH, UNFIT
 
 _JUNK = ("__macosx", ".ds_store", "thumbs.db", "desktop.ini")
@@ -176,7 +177,7 @@ def _fill(part: Path, walk: Walk, missing: dict[str, _Member], done: Callable[[i
         # Only now: most of it is on the disk already, and one sync takes the rest there.
         for name in whole:
             with (part / name).open("rb+") as file:
-                os.fsync(file.fileno())
+                sync(file.fileno())
     except BaseException as error:
         if isinstance(error, ArchiveError) or not whole:
             shutil.rmtree(part, ignore_errors=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskspot.datasets.labels import NEGATIVE, Labelled, read_rows
+from maskspot.csv_tables import number, read_rows
+from maskspot.datasets.labels import Labelled, target_of
 from maskspot.errors import DataError, ImageError
 from maskspot.images import Preprocessing, open_rgb
 
@@ -36,7 +37,7 @@ def read_boxes(
     """Read the boxes of images.
 
     The CSV's columns are image (its name in the labels), xmin, ymin, xmax, ymax in pixels of the
-    upright image, and label: one that means "no mask" (`labels.NEGATIVE`) or any other, a mask.
+    upright image, and label: one that means "no mask" (`labels.target_of`) or any other, a mask.
 
     Args:
         name: the CSV, looked for in each folder, then as a path that serves them all.
@@ -71,14 +72,14 @@ def _read(file: Path) -> dict[str, list[tuple[float, float, float, float, bool]]
         raise DataError(f"{file}: boxes need the columns {', '.join(COLUMNS)}")
     image, *sides, label = (names.index(name) for name in COLUMNS)
     faces = defaultdict(list)
-    for number, row in enumerate(rows, 2):
+    for row in rows:
         try:
-            left, top, right, bottom = (float(row[side]) for side in sides)
+            left, top, right, bottom = (number(row[side]) for side in sides)
         except ValueError:
-            raise DataError(f"{file}, row {number}: a corner is no number") from None
+            raise DataError(f"{file}, row {row.number}: a corner is no number") from None
         if not (np.isfinite([left, top, right, bottom]).all() and left < right and top < bottom):
-            raise DataError(f"{file}, row {number}: not a box (xmin < xmax and ymin < ymax)")
-        masked = row[label].strip().lower() not in NEGATIVE
+            raise DataError(f"{file}, row {row.number}: not a box (xmin < xmax and ymin < ymax)")
+        masked = target_of(row[label]) != 0
         faces[row[image].strip()].append((left, top, right, bottom, masked))
     return faces
 

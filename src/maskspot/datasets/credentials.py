@@ -12,10 +12,17 @@ VARIABLE = "MASKSPOT_ZINDI_TOKEN"
 
 
 def kept_file() -> Path:
-    """Return the file in the user's configuration in which a token may be kept."""
+    """Return the file in the user's configuration in which a token may be kept.
+
+    Raises:
+        UsageError: the user has no home directory.
+    """
     import platformdirs
 
-    return platformdirs.user_config_path("maskspot") / "zindi-token"
+    try:
+        return platformdirs.user_config_path("maskspot") / "zindi-token"
+    except RuntimeError:
+        raise UsageError("HOME: not set, so there is no place for a kept token") from None
 
 
 def find_token(file: Path | None) -> Token | None:
@@ -28,7 +35,10 @@ def find_token(file: Path | None) -> Token | None:
         return _read(file)
     if value := os.environ.get(VARIABLE, "").strip():
         return _token(value, VARIABLE)
-    kept = kept_file()
+    try:
+        kept = kept_file()
+    except UsageError:  # then none was kept
+        return None
     return _read(kept) if kept.is_file() else None
 
 

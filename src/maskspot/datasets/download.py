@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from maskspot.datasets.http import Http, RetryError, Token, explain
-from maskspot.files import open_own
+from maskspot.files import open_own, sync
 
 Progress = Callable[[int, int | None], None]
 """Told the bytes that are there, and those of the whole file where the service says so."""
@@ -105,6 +105,7 @@ class _Part:
         # Not by a name beside, which a kill would leave: half a note is no note.
         with open_own(self.note) as stream:
             stream.truncate(0)
+            stream.seek(0)
             stream.write(json.dumps(version.__dict__).encode())
 
     def finish(self) -> None:
@@ -170,7 +171,7 @@ def _append(response: httpx.Response, part: _Part, total: int | None, progress: 
             stream.write(chunk)
             stream.flush()
             progress(have, total)
-        os.fsync(stream.fileno())
+        sync(stream.fileno())
     if total is not None and have > total:
         part.begin(_Version(None, None, None))
         raise RetryError(f"{response.url.host}: sends more than it announced")

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from maskspot.datasets.labels import Labelled, read_rows
+from maskspot.csv_tables import read_rows
+from maskspot.datasets.labels import Labelled
 from maskspot.errors import DataError, UsageError
 
 FILE = "sources.csv"

@@ -14,6 +14,7 @@ import httpx
 
 from maskspot._version import __version__
 from maskspot.errors import ServiceError, UsageError
+from maskspot.proxies import check_certificates, proxy_for
 
 ATTEMPTS = 6
 """Tries of one request, or of a download that gets no further, before giving up."""
@@ -77,6 +78,30 @@ class UnsureError(ServiceError):
     """A try failed after something was sent that must not be sent twice."""
 
 
+class _Transport(httpx.BaseTransport):
+    """Sends each request through the proxy that the environment names for it.
+
+    What httpx itself makes of the environment ends in exceptions of many kinds.
+    """
+
+    def __init__(self) -> None:
+        check_certificates()
+        self._context = httpx.create_ssl_context()
+        self._by_proxy: dict[str | None, httpx.HTTPTransport] = {}
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        proxy = proxy_for(str(request.url), socks=True)
+        if proxy not in self._by_proxy:
+            self._by_proxy[proxy] = httpx.HTTPTransport(
+                verify=self._context, proxy=proxy, trust_env=False
+            )
+        return self._by_proxy[proxy].handle_request(request)
+
+    def close(self) -> None:
+        for each in self._by_proxy.values():
+            each.close()
+
+
 class Http:
     """A connection to the service at a base URL.
 
@@ -104,7 +129,9 @@ class Http:
         if url.scheme != "https" and not (url.scheme == "http" and url.host in _LOCAL):
             raise UsageError(f"--url: {url.scheme}://{url.host} is not https")
         self._client = httpx.Client(
-            headers={"User-Agent": _AGENT}, timeout=httpx.Timeout(timeout, connect=10.0)
+            headers={"User-Agent": _AGENT},
+            timeout=httpx.Timeout(timeout, connect=10.0),
+            transport=_Transport(),
         )
         self._random = random.Random()
 
@@ -212,7 +239,10 @@ def _explained(url: httpx.URL) -> Iterator[None]:
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
-        raise RetryError(f"{url.host}: cannot be reached", unheard=True) from None
+        through = " through the proxy that is set" if proxy_for(str(url), socks=True) else ""
+        raise RetryError(f"{url.host}: cannot be reached{through}", unheard=True) from None
+    except httpx.ProxyError as error:
+        raise ServiceError(f"{url.host}: the proxy that is set refuses ({error})") from None
     except httpx.TransportError as error:
         raise RetryError(f"{url.host}: the connection broke ({type(error).__name__})") from None
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:

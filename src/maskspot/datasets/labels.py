@@ -1,11 +1,13 @@
 """Labelled images on disk: a folder with a CSV of labels, or one folder per class."""
 
-import csv
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from maskspot.csv_tables import is_number, number, read_rows
 from maskspot.errors import DataError, UsageError
+from maskspot.folders import is_image
 from maskspot.inputs import find_images, match_names
 
 LABEL_FILES = ("train_labels.csv", "train.csv", "labels.csv")
@@ -14,12 +16,15 @@ LABEL_FILES = ("train_labels.csv", "train.csv", "labels.csv")
 COLUMNS = (("image", "target"), ("id", "label"))
 """Pairs of columns that are understood without being named; a CSV of just two columns is too."""
 
-POSITIVE = ("mask", "masks", "masked", "with_mask", "mask_on", "positive", "yes", "true", "1")
-NEGATIVE = (
-    *("no_mask", "no-mask", "nomask", "unmasked", "without_mask", "mask_off"),
-    *("negative", "none", "no", "false", "0"),
+POSITIVE = (
+    *("mask", "masks", "masked", "with_mask", "withmask", "mask_on", "face_mask"),
+    *("positive", "pos", "yes", "y", "true", "t"),
 )
-"""Folder names, in lower case, by which the two classes are told apart."""
+NEGATIVE = (
+    *("no_mask", "nomask", "unmasked", "without_mask", "withoutmask", "mask_off", "non_mask"),
+    *("no_face_mask", "negative", "neg", "none", "no", "n", "false", "f"),
+)
+"""Labels and folder names, as `target_of` reads them, by which the two classes are told apart."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Layout:
     Attributes:
         labels: the CSV of labels, in the folder or anywhere, where it has no usual name.
         image_column: the CSV's column of image names.
-        target_column: the CSV's column of labels, 0 or 1.
+        target_column: the CSV's column of labels.
         positive: the class folder that means "mask".
     """
 
@@ -86,23 +91,9 @@ def _read_folder(folder: Path, layout: Layout) -> list[Labelled]:
     return sorted(found, key=lambda item: item.name)
 
 
-def read_rows(file: Path) -> tuple[list[str], list[list[str]]]:
-    """Read a CSV: its header and its rows that are not empty, each as long as the header.
-
-    Raises:
-        DataError: it cannot be read, has no header, or a row has another number of columns.
-    """
-    try:
-        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-            header, *rows = [row for row in csv.reader(stream) if row] or [[]]
-    except (OSError, csv.Error, ValueError) as error:
-        raise DataError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
-    if not header:
-        raise DataError(f"{file}: empty; it needs a header and rows")
-    for number, row in enumerate(rows, 2):
-        if len(row) != len(header):
-            raise DataError(f"{file}, row {number}: {len(row)} columns, not {len(header)}")
-    return header, rows
+def csv_files(folder: Path) -> list[Path]:
+    """Return the CSVs in a folder, sorted, without hidden ones: some may be half-written."""
+    return sorted(file for file in folder.glob("[!.]*") if file.suffix.lower() == ".csv")
 
 
 def find_labels(folder: Path) -> Path | None:
@@ -111,7 +102,7 @@ def find_labels(folder: Path) -> Path | None:
     Raises:
         UsageError: there are several.
     """
-    files = {file.name.lower(): file for file in sorted(folder.glob("*.[cC][sS][vV]"))}
+    files = {file.name.lower(): file for file in csv_files(folder)}
     for name in LABEL_FILES:
         if name in files:
             return files[name]
@@ -126,16 +117,16 @@ def read_labels(file: Path, layout: Layout) -> dict[str, int]:
     """Return the targets of a CSV of labels, by the images' names, in its order.
 
     Raises:
-        DataError: it cannot be read, or a label is not 0 or 1, or an image has both.
+        DataError: it cannot be read, or a label is none, or an image has both.
         UsageError: which columns are meant cannot be told.
     """
     header, rows = read_rows(file)
     image, target = _columns(file, header, layout)
     found: dict[str, int] = {}
-    for number, row in enumerate(rows, 2):
-        name, value = row[image].strip(), _target(row[target], f"{file}, row {number}")
+    for row in rows:
+        name, value = row[image].strip(), _target(row[target], f"{file}, row {row.number}")
         if found.setdefault(name, value) != value:
-            raise DataError(f"{file}: {name} is labelled both 0 and 1")
+            raise DataError(f"{file}, row {row.number}: {name} is labelled both 0 and 1")
     return found
 
 
@@ -157,10 +148,10 @@ def _columns(file: Path, header: list[str], layout: Layout) -> tuple[int, int]:
         (layout.image_column or image, layout.target_column or target)
         for image, target in (*COLUMNS, tuple(names) if len(names) == 2 else COLUMNS[0])  # noqa: PLR2004
     ]
-    for image, target in pairs:
+    for image, target in [] if _is_row(names) else pairs:
         if image in names and target in names and image != target and not is_number(target):
             return names.index(image), names.index(target)
-    if all(map(is_number, names[1:])):
+    if _is_row(names):
         raise DataError(f"{file}: its first line must be a header, such as image,target")
     raise UsageError(
         f"{file}: name the columns of images and labels with --image-column and "
@@ -168,19 +159,30 @@ def _columns(file: Path, header: list[str], layout: Layout) -> tuple[int, int]:
     )
 
 
-def is_number(text: str) -> bool:
-    """Say whether a cell is a number: then its row is no header."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _is_row(names: list[str]) -> bool:
+    """Say whether what should be a header is an image with its label."""
+    labelled = is_image(names[0]) and any(target_of(name) is not None for name in names[1:])
+    return labelled or all(map(is_number, names[1:]))
+
+
+def target_of(text: str) -> int | None:
+    """Return what a label means: 1 with a mask, 0 without, None if that cannot be told.
+
+    Args:
+        text: a number, or a word of `POSITIVE` or `NEGATIVE`, in any case, with spaces or hyphens
+            for underscores.
+    """
+    if is_number(text):
+        return {0.0: 0, 1.0: 1}.get(number(text))
+    word = re.sub(r"[\s_-]+", "_", text.strip().lower())
+    return 1 if word in POSITIVE else 0 if word in NEGATIVE else None
 
 
 def _target(text: str, where: str) -> int:
-    if not is_number(text) or float(text) not in (0.0, 1.0):
-        raise DataError(f"{where}: a label is 0 or 1, not {text!r}")
-    return int(float(text))
+    target = target_of(text)
+    if target is None:
+        raise DataError(f"{where}: a label is 0 or 1, or a word such as mask and no_mask: {text!r}")
+    return target
 
 
 def _add(found: dict[str, Labelled], key: str, item: Labelled, where: Path) -> None:
@@ -200,8 +202,8 @@ def _read_classes(folder: Path, positive: str | None) -> list[Labelled]:
         )
     chosen = [path for path in classes if path.name == positive]
     if positive is None:
-        chosen = [path for path in classes if path.name.lower() in POSITIVE]
-        others = [path for path in classes if path.name.lower() in NEGATIVE]
+        chosen = [path for path in classes if target_of(path.name) == 1]
+        others = [path for path in classes if target_of(path.name) == 0]
         chosen = chosen or [path for path in classes if others and path not in others]
     if len(chosen) != 1:
         raise UsageError(f"{folder}: which folder shows masks? Name it with --positive: {names}")

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from pathlib import Path
 
-from maskspot.datasets.labels import read_rows
+from maskspot.csv_tables import read_rows
 from maskspot.errors import DataError
 
 ROUNDED = 4
@@ -18,7 +18,7 @@ def check_submission(file: Path, sample: Path) -> list[str]:
         DataError: its header, images or their order differ from the sample's, or a probability
             is none. The text names the first such row and how many there are.
     """
-    header, rows = read_rows(file)
+    header, rows = read_rows(file, exact=True)
     expected, lines = read_rows(sample)
     if header != expected:
         raise DataError(f"{file}: its header is {','.join(header)}, not {','.join(expected)}")

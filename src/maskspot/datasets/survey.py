@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskspot.datasets.labels import Layout, find_labels, read_labels, read_rows
+from maskspot.csv_tables import read_rows
+from maskspot.datasets.labels import Layout, csv_files, find_labels, read_labels
 from maskspot.errors import DataError, ImageError
 from maskspot.images import open_rgb
 from maskspot.inputs import find_images, find_names
@@ -128,9 +129,7 @@ def find_sample(folder: Path) -> Path | None:
     Raises:
         DataError: there are several.
     """
-    found = [
-        file for file in sorted(folder.glob("*.[cC][sS][vV]")) if "sample" in file.name.lower()
-    ]
+    found = [file for file in csv_files(folder) if "sample" in file.name.lower()]
     if len(found) > 1:
         raise DataError(f"{folder}: which is the sample submission, {found[0]} or {found[1]}?")
     return found[0] if found else None

@@ -8,7 +8,14 @@ from hashlib import sha256
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from maskspot.errors import DataError, ImageError, UsageError
+from maskspot.errors import (
+    DataError,
+    ImageError,
+    MaskspotError,
+    MissingExtraError,
+    UsageError,
+    fail,
+)
 from maskspot.inputs import Item
 
 if TYPE_CHECKING:
@@ -91,24 +98,39 @@ def images_of(values: Iterable[object], names: Iterable[str]) -> list[Image]:
     """Return the images of a table's rows.
 
     Args:
-        values: bytes of an image, or a path or URL; of a row without, the image is missing.
-        names: of those that are bytes.
+        values: bytes of an image, or a path or URL; of a row without, the image is missing, and
+            one that cannot be opened or listed is an image with its reason.
+        names: of those that are bytes, and of those that are missing.
     """
-    from maskspot.inputs import items_from
-
     found: list[Image] = []
     for value, name in zip(values, names, strict=True):
-        if isinstance(value, bytes | bytearray):
+        if isinstance(value, bytes | bytearray | memoryview):
             found.append((name, partial(io.BytesIO, value)))
         elif isinstance(value, str) and value:
-            found += [(item.name, item.load) for item in items_from([value])]
+            found += _pointed_at(value)
         else:
-            found.append(("", _nothing))
+            nothing = ImageError("nothing in this row", "missing")
+            found.append((name if isinstance(name, str) else "", partial(fail, nothing)))
     return found
 
 
-def _nothing() -> "ImageSource":
-    raise ImageError("no path in this row", "missing")
+def _pointed_at(path: str) -> list[Image]:
+    """Return what a row points at; where that cannot be opened or listed, an image that says so.
+
+    An archive that is damaged gives what comes before the damage, and then the reason.
+    """
+    from maskspot.inputs import items_from
+    from maskspot.remote import public
+
+    found: list[Image] = []
+    try:
+        for item in items_from([path]):
+            found.append((item.name, item.load))
+    except MissingExtraError:  # wrong with the worker, not with the row
+        raise
+    except (MaskspotError, OSError, ValueError) as error:
+        found.append((public(path), partial(fail, ImageError(str(error)))))
+    return found
 
 
 def _is_file(item: Item) -> bool:

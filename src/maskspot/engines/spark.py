@@ -48,7 +48,8 @@ def predict_in_pandas(
         predictor = _predictor(content, tuple(sorted(options.items())))
         step = predictor.batch_size
         for frame in frames:
-            images = images_of(frame[column], frame[names].astype(str))
+            named = frame[names].where(frame[names].notna(), "").astype(str)
+            images = images_of(frame[column], named)
             rows = [
                 form.row(score)
                 for at in range(0, len(images), step)

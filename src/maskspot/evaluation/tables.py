@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskspot.datasets.labels import is_number, read_rows
+from maskspot.csv_tables import encoding_of, is_number, number, read_rows
 from maskspot.errors import DataError, UsageError
 from maskspot.inputs import find_names
 
@@ -41,16 +41,17 @@ def read_predictions(
     """
     try:
         with file.open("rb") as stream:
-            start = stream.read(512).lstrip()
+            start = stream.read(512)
     except OSError as error:
         raise DataError(f"{file}: {error.strerror}") from None
+    is_json = start.decode(encoding_of(start), "replace").lstrip().startswith("{")
     if start.startswith(b"PAR1"):
         raise DataError(f"{file}: this is Parquet; let predict write CSV or JSON Lines")
     found: dict[str, float | None] = {}
-    for number, (name, cell) in (_lines if start.startswith(b"{") else _cells)(file):
-        value = _probability(cell, f"{file}, row {number}")
+    for row, (name, cell) in (_lines if is_json else _cells)(file):
+        value = _probability(cell, f"{file}, row {row}")
         if found.setdefault(name, value) != value:
-            raise DataError(f"{file}: has two probabilities for {name}")
+            raise DataError(f"{file}, row {row}: has two probabilities for {name}")
     chosen, missing = find_names(targets, {name: name for name in found}, labels)
     _refuse(missing, file, "prediction", labels)
     return {name: found[chosen[name]] for name in targets}
@@ -112,12 +113,14 @@ def _cells(file: Path) -> Iterable[tuple[int, tuple[str, str]]]:
             f"{file}: its first line must name a column of images ({', '.join(_NAMES)}) and one "
             f"of probabilities ({', '.join(_VALUES)})"
         )
-    for number, row in enumerate(rows, 2):
-        yield number, (row[name].strip(), row[value].strip())
+    for row in rows:
+        yield row.number, (row[name].strip(), row[value].strip())
 
 
 def _lines(file: Path) -> Iterable[tuple[int, tuple[str, object]]]:
-    for number, line in enumerate(file.read_bytes().splitlines(), 1):
+    content = file.read_bytes()
+    text = content.decode(encoding_of(content[:4]), "surrogateescape")
+    for at, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -125,16 +128,16 @@ def _lines(file: Path) -> Iterable[tuple[int, tuple[str, object]]]:
             name, value = str(values["source"]), values["probability"]
         except (ValueError, KeyError, TypeError, RecursionError):
             raise DataError(
-                f"{file}, row {number}: not a JSON object with source and probability"
+                f"{file}, row {at}: not a JSON object with source and probability"
             ) from None
-        yield number, (name.strip(), value)
+        yield at, (name.strip(), value)
 
 
 def _probability(cell: object, where: str) -> float | None:
     if cell is None or cell == "":
         return None
     try:
-        value = float(cell)  # type: ignore[arg-type]
+        value = number(cell) if isinstance(cell, str) else float(cell)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         value = float("nan")
     if not 0 <= value <= 1:
@@ -146,7 +149,7 @@ def _sliceable(cells: list[str], column: str) -> list[str]:
     """Return values as they are, but many numbers as the quarter that each is in."""
     given = [cell for cell in cells if cell]
     if all(map(_finite, given)) and len(set(given)) > 2 * _PARTS:
-        return _quarters(cells, np.array(given, dtype=np.float64))
+        return _quarters(cells, np.array([number(cell) for cell in given]))
     if (count := len(set(cells))) > _MOST:
         raise UsageError(f"--by {column}: {count} values are too many for slices")
     return [cell or _BLANK for cell in cells]
@@ -161,4 +164,4 @@ def _quarters(cells: list[str], numbers: NDArray[np.float64]) -> list[str]:
 
 
 def _finite(cell: str) -> bool:
-    return is_number(cell) and math.isfinite(float(cell))
+    return is_number(cell) and math.isfinite(number(cell))

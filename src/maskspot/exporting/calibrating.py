@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from maskspot.datasets.labels import Labelled, read_folders, read_rows
+from maskspot.csv_tables import read_rows
+from maskspot.datasets.labels import Labelled, read_folders
 from maskspot.errors import DataError, ImageError, UsageError
 from maskspot.evaluation.calibration import Calibration, bounds_for, fit, prior_weights, quality
 from maskspot.evaluation.logistic import newton

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskspot.datasets.labels import Labelled, read_folders, read_rows
+from maskspot.csv_tables import read_rows
+from maskspot.datasets.labels import Labelled, read_folders
 from maskspot.errors import DataError
 from maskspot.images import Preprocessing
 from maskspot.training.pixels import load_pixels

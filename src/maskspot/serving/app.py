@@ -102,7 +102,9 @@ class Service:
         return HTMLResponse(self._docs.html, headers={"Content-Security-Policy": self._docs.policy})
 
     async def _show_document(self, request: Request) -> Response:
-        return as_json(self._document)
+        root = request.scope.get("root_path", "")
+        servers = {"servers": [{"url": root}]} if root else {}
+        return as_json({**self._document, **servers})
 
     async def _show_health(self, request: Request) -> Response:
         return as_json({"status": "ok"})

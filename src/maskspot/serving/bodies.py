@@ -9,6 +9,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterator
 from email.message import Message
 from email.parser import HeaderParser
+from email.utils import collapse_rfc2231_value
 from typing import Any
 
 from maskspot.serving.limits import Limits, Refusal, Upload
@@ -105,7 +106,7 @@ def _from_form(body: bytearray, kind: Message) -> Iterator[Image]:
         try:
             fields = HeaderParser().parsestr(head.decode("utf-8", "replace"))
             name = fields.get_param("name", header="content-disposition")
-            filename = fields.get_filename()
+            filename = _filename(fields)
         except Exception:  # the parser raises whatever strange headers lead it to
             raise Refusal(422, f"multipart: part {at} has headers that are damaged") from None
         if name != "images":
@@ -113,6 +114,16 @@ def _from_form(body: bytearray, kind: Message) -> Iterator[Image]:
         if filename is None:  # curl -F images=a.jpg, say, without its @
             raise Refusal(422, f"multipart: part {at} is text, and no file")
         yield filename[:NAME], content
+
+
+def _filename(fields: Message) -> str | None:
+    """Return the name of a part's file: `filename*`, where it has one (RFC 6266, 4.3)."""
+    params = fields.get_params([], "content-disposition")
+    given = [value for key, value in params if key.lower() == "filename"]
+    extended = [value for value in given if isinstance(value, tuple)]
+    for value in (*extended, *given):
+        return collapse_rfc2231_value(value).strip()
+    return None
 
 
 def _parts(body: bytearray, kind: Message) -> Iterator[tuple[bytes, bytes]]:

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import suppress
 from typing import Any
+from urllib.parse import unquote
 
 from starlette.datastructures import Headers, MutableHeaders
 
@@ -32,6 +34,8 @@ _HEADERS = {
 }
 _LINGER = 2.0  # seconds that a client may go on sending what is not wanted
 _SPARE = 10.0  # seconds beyond a request's own time, in which its client must take the answer
+
+_ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 
 _log = logging.getLogger("maskspot.serving")
 
@@ -60,6 +64,7 @@ class Front:
         """Answer a request."""
         if scope["type"] != "http":
             return
+        scope = _in_origin_form(scope)
         exchange = _Exchange(receive, send)
         started = time.perf_counter()
         with self._metrics.in_flight.track_inprogress():
@@ -73,8 +78,8 @@ class Front:
                 if not exchange.status:
                     await error(503, "the server is stopping")(scope, receive, exchange.send)
         seconds = time.perf_counter() - started
-        path = scope["path"] if scope["path"] in self._paths else "other"
-        self._metrics.request(path, exchange.status, seconds)
+        path = own_path(scope)
+        self._metrics.request(path if path in self._paths else "other", exchange.status, seconds)
         if _log.isEnabledFor(logging.INFO):
             shown = scope.get("raw_path", b"").decode("ascii", "backslashreplace")
             words = scope["method"], shown, exchange.status, 1000 * seconds
@@ -82,12 +87,38 @@ class Front:
 
     async def _answer(self, scope: Message, exchange: "_Exchange") -> None:
         try:
-            self._guard.check(scope["method"], scope["path"], Headers(raw=scope["headers"]))
+            self._guard.check(scope["method"], own_path(scope), Headers(raw=scope["headers"]))
         except Refusal as refusal:
             answer = error(refusal.status, refusal.reason, refusal.headers)
             await answer(scope, exchange.receive, exchange.send)
         else:
             await self._app(scope, exchange.receive, exchange.send)
+
+
+def own_path(scope: Message) -> str:
+    """Return a request's path below where the application is mounted, as its routes have it."""
+    path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
+    inside = path.removeprefix(root) if root else path
+    return (inside or "/") if inside[:1] in ("", "/") else path
+
+
+def _in_origin_form(scope: Message) -> Message:
+    """Return a request as if its target were a path, where it is a URL (RFC 9112, 3.2.2).
+
+    The URL's host then stands for the Host, which must be ignored.
+    """
+    raw = scope.get("raw_path") or b""
+    found = _ABSOLUTE.match(raw)
+    if found is None:
+        return scope
+    raw = raw[found.end() :] or b"/"
+    others = [(name, value) for name, value in scope["headers"] if name.lower() != b"host"]
+    return {
+        **scope,
+        "path": unquote(raw.decode("ascii", "replace")),
+        "raw_path": raw,
+        "headers": [(b"host", found[1]), *others],
+    }
 
 
 class _Exchange:

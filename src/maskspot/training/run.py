@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskspot._version import __version__
-from maskspot.datasets.labels import Labelled, read_rows
+from maskspot.csv_tables import read_rows
+from maskspot.datasets.labels import Labelled
 from maskspot.errors import DataError, UsageError
 from maskspot.files import replacing, write_text
 from maskspot.training.config import read_settings, resolve
