@@ -40,7 +40,7 @@ def to_8_bit(samples: NDArray[Any], peak: float | None = None) -> NDArray[np.uin
         samples: of any shape (H, ...), integers or floats.
         peak: the greatest of them; None looks for it.
     """
-    if samples.dtype == np.uint16:
+    if samples.dtype.itemsize == 2 and samples.dtype.kind == "u":
         white = 65535.0
     else:
         peak = lowest_and_peak(samples)[1] if peak is None else peak

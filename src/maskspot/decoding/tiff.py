@@ -12,6 +12,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from maskspot.decoding.budget import Limits
 from maskspot.decoding.tiff_layout import (
+    ASSOCIATED,
     FLOAT,
     RAW,
     SIGNED,
@@ -111,14 +112,17 @@ def _mend_palette(image: Image.Image, tags: ImageFileDirectory_v2) -> None:
 def _not_supported(layout: Layout, tags: ImageFileDirectory_v2) -> str:
     """Return why the samples cannot be decoded here, or nothing."""
     depth, kind, lab = layout.bits[0], layout.kinds[0], layout.photometric in (8, 9)
-    depths = {UNSIGNED: range(1, 33), SIGNED: (16, 32), FLOAT: (16, 32, 64)}.get(kind, ())
+    depths = {UNSIGNED: range(1, 33), SIGNED: (32,), FLOAT: (16, 32, 64)}.get(kind, ())
     if lab:
         depths = (8, 16) if kind == UNSIGNED else ()
+    elif layout.photometric == 0 and kind != UNSIGNED:
+        depths = ()  # the reference decoders do not agree on what is white
     predictors = {1} | ({2} if depth in (8, 16, 32) else set()) | ({3} if kind == FLOAT else set())
     reasons = {
         "samples of several kinds": len({*layout.bits}) > 1 or len({*layout.kinds}) > 1,
         "colours": layout.photometric not in (0, 1, 2, 5, 8, 9),
         "depth": depth not in depths,
+        "alpha": lab and layout.extra[:1] == (ASSOCIATED,),
         "compression": layout.compression not in _PLAIN,
         "bits in reverse order": layout.fill_order != 1,
         f"predictor {layout.predictor}": layout.predictor not in predictors,

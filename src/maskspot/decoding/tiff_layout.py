@@ -18,6 +18,7 @@ COLOURS = {
 _KINDS = {1: "integer", 2: "signed integer", 3: "float", 4: "untyped", 5: "complex", 6: "complex"}
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 RAW, OLD_JPEG = 1, 6
+ASSOCIATED = 1  # the alpha that colours were multiplied with
 
 _COMPRESSIONS = {
     1: "uncompressed", 2: "CCITT", 3: "CCITT group 3", 4: "CCITT group 4", 5: "LZW",

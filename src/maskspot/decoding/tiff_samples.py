@@ -11,7 +11,7 @@ from PIL import Image
 
 from maskspot.decoding.budget import Limits
 from maskspot.decoding.samples import lowest_and_peak, to_8_bit
-from maskspot.decoding.tiff_layout import FLOAT, RAW, SIGNED, UNSIGNED, Layout
+from maskspot.decoding.tiff_layout import ASSOCIATED, FLOAT, RAW, SIGNED, UNSIGNED, Layout
 from maskspot.errors import ImageError
 
 
@@ -37,11 +37,11 @@ def decode(file: BinaryIO, layout: Layout, limits: Limits) -> Image.Image:
 
 
 def _alpha(layout: Layout) -> int:
-    """Return 1 or 2 where the sample after the colours is (associated) alpha, else 0."""
+    """Return what the sample after the colours is: (associated) alpha, or 0 for anything else."""
     if layout.samples <= layout.colours:
         return 0
     if layout.extra:
-        return layout.extra[0] if layout.extra[0] in (1, 2) else 0
+        return layout.extra[0] if layout.extra[0] in (ASSOCIATED, 2) else 0
     # RGB of four samples that says nothing of the fourth: as Pillow takes it.
     return 2 if layout.photometric == 2 and layout.samples == 4 else 0
 
@@ -74,21 +74,20 @@ def _level(samples: NDArray[Any], layout: Layout) -> NDArray[np.uint8]:
 
 def _image(samples: NDArray[np.uint8], layout: Layout, alpha: int) -> Image.Image:
     colours, size = samples[..., : layout.colours], (layout.width, layout.height)
+    mask = samples[..., -1:]
+    if alpha == ASSOCIATED:  # the colours were multiplied with it
+        whole = (colours.astype(np.uint16) * 255 + mask // 2) // np.maximum(mask, 1)
+        colours = np.minimum(whole, 255).astype(np.uint8)
     if layout.photometric == 0:
         colours = 255 - colours
     if layout.photometric == 9:  # as 8, but for where zero is
         colours = colours ^ np.array([0, 128, 128], np.uint8)
     mode = "LAB" if _is_lab(layout) else {1: "L", 3: "RGB", 4: "CMYK"}[layout.colours]
     image = Image.frombytes(mode, size, colours.tobytes())
-    if mode == "LAB":
-        image = image.convert("RGB")  # by itself: it knows no transparency
-    if alpha == 0:
-        return image
-    image = image.convert("RGB")
-    if alpha == 1:  # the colours were multiplied with it
-        both = np.dstack([np.asarray(image), samples[..., -1]])
-        return Image.frombytes("RGBa", size, both.tobytes()).convert("RGBA")
-    image.putalpha(Image.frombytes("L", size, samples[..., -1].tobytes()))
+    if mode == "LAB" or alpha:
+        image = image.convert("RGB")
+    if alpha:
+        image.putalpha(Image.frombytes("L", size, mask.tobytes()))
     return image
 
 
