@@ -30,6 +30,9 @@ MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PLAIN = (1, 5, 8, 32773, 32946, 34925, 50000)
 """Compressions that give back the bytes that went in, whatever these stand for."""
 
+_BY_LIBTIFF = (2, 3, 4, 6, 7, 32809)
+"""Compressions of pixels, which libtiff undoes in Pillow."""
+
 _IN_PILLOW = {
     (0, 1): (1, 2, 4, 8),
     (1, 1): (1, 2, 4, 8, 16),
@@ -89,16 +92,22 @@ def _check_chunks(layout: Layout, limits: Limits) -> None:
 
 def _right_in_pillow(layout: Layout, tags: ImageFileDirectory_v2) -> bool:
     """Say whether Pillow's pixels are those of the reference decoders."""
-    depth, kinds, photometric = layout.bits[0], set(layout.kinds), layout.photometric
-    if len(set(layout.bits)) > 1 or len(kinds) > 1 or layout.planar:
+    photometric, depth = layout.photometric, layout.bits[0]
+    if {*layout.bits} != {depth} or {*layout.kinds} != {UNSIGNED}:
         return False
-    if kinds == {FLOAT}:
-        return (photometric, layout.samples, depth) == (1, 1, 32)
-    if kinds != {UNSIGNED} or depth not in _IN_PILLOW.get((photometric, layout.samples), ()):
+    if depth not in _IN_PILLOW.get((photometric, layout.samples), ()):
         return False
-    if photometric == 6 and layout.compression == RAW:
-        return numbers(tags, 530, (2, 2)) == (1, 1)
-    return layout.fill_order == 1 or depth <= 8
+    if layout.compression == RAW and (
+        numbers(tags, 284, (1,)) == (2,)
+        or (photometric == 6 and numbers(tags, 530, (2, 2)) != (1, 1))
+    ):
+        return False
+    reversed_well = photometric == 3 or depth == 1 or layout.compression in _BY_LIBTIFF
+    return (
+        not layout.planar
+        and layout.compression in (*_PLAIN, *_BY_LIBTIFF)
+        and (layout.fill_order == 1 or reversed_well)
+    )
 
 
 def _mend_palette(image: Image.Image, tags: ImageFileDirectory_v2) -> None:
@@ -124,7 +133,6 @@ def _not_supported(layout: Layout, tags: ImageFileDirectory_v2) -> str:
         "depth": depth not in depths,
         "alpha": lab and layout.extra[:1] == (ASSOCIATED,),
         "compression": layout.compression not in _PLAIN,
-        "bits in reverse order": layout.fill_order != 1,
         f"predictor {layout.predictor}": layout.predictor not in predictors,
         "inks that are not CMYK": layout.photometric == 5 and numbers(tags, 332, (1,)) != (1,),
         "samples are missing": layout.samples < layout.colours,

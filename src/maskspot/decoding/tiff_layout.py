@@ -89,6 +89,7 @@ def numbers(tags: ImageFileDirectory_v2, tag: int, default: tuple[int, ...]) -> 
 
 def read_layout(tags: ImageFileDirectory_v2) -> Layout:
     """Read a layout; raises `ImageError` where an image has none."""
+
     def number(tag: int, default: int) -> int:
         return numbers(tags, tag, (default,))[0]
 

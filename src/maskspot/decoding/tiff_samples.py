@@ -14,6 +14,9 @@ from maskspot.decoding.samples import lowest_and_peak, to_8_bit
 from maskspot.decoding.tiff_layout import ASSOCIATED, FLOAT, RAW, SIGNED, UNSIGNED, Layout
 from maskspot.errors import ImageError
 
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+"""Bytes whose first bit is the least, as `FillOrder` may say, by their usual order."""
+
 
 def decode(file: BinaryIO, layout: Layout, limits: Limits) -> Image.Image:
     """Decode to mode RGB, L or RGBA."""
@@ -127,12 +130,14 @@ def _unpacked(
     size = line * rows
     if layout.compression == RAW:
         data = file.read(size)
+        if layout.fill_order == 2:
+            data = data.translate(_REVERSED)
     else:
         if count is None:
             raise ImageError("damaged TIFF: it does not say how long its strips are")
         packed = file.read(count)
         tags = {256: line, 257: rows, 258: 8, 259: layout.compression, 262: 1, 277: 1, 278: rows}
-        tags |= {273: 8 + 2 + 12 * 9 + 4, 279: len(packed)}
+        tags |= {266: layout.fill_order, 273: 8 + 2 + 12 * 10 + 4, 279: len(packed)}
         table = b"".join(struct.pack("<HHII", tag, 4, 1, tags[tag]) for tag in sorted(tags))
         whole = struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + table + b"\0\0\0\0" + packed
         with Image.open(BytesIO(whole), formats=("TIFF",)) as image:
