@@ -148,7 +148,7 @@ def _decoded(image: ImageFile, data: bytes, header: Header) -> bool:
         if header.scans:
             whole = decoder.waits(spare)
             if whole and header.restarts:  # it may be a restart marker that it waits for
-                whole = decoder.waits(_next_restart(data) + spare)
+                whole = decoder.passes(_next_restart(data) + _ONES)
             whole = whole and decoder.feed(_EOI)
         else:  # the decoder has finished once it has all blocks
             whole = decoder.feed(spare) or decoder.feed(_ONES)
@@ -183,11 +183,15 @@ class _Decoder:
 
         One that decodes leaves the last of them, since they are fewer than a block takes.
         """
-        left = []
-        for each in (data, *[_ONES] * _PROBES):
-            self.feed(each)
-            left.append(len(self._rest))
-        return len(set(left[_PROBES // 2 :])) == 1
+        self.feed(data)
+        passed = [self.passes(_ONES) for _ in range(_PROBES)]
+        return all(passed[_PROBES // 2 :])
+
+    def passes(self, data: bytes) -> bool:
+        """Feed something, and say whether it leaves nothing of it."""
+        before = len(self._rest)
+        self.feed(data)
+        return len(self._rest) <= before
 
     def close(self) -> None:
         """Give its memory back."""
