@@ -80,13 +80,20 @@ class Preprocessing:
             raise UsageError(f"srgb: {self.srgb!r} is not true or false")
 
     def apply(self, image: Image.Image) -> NDArray[np.uint8]:
-        """Return an RGB image as uint8 of shape (size, size, 3)."""
+        """Return an RGB image as uint8 of shape (size, size, 3).
+
+        Raises:
+            ImageError: there is not enough memory.
+        """
         shape, resample = (self.size, self.size), FILTERS[self.filter]
-        if self.fit == "pad":
-            image = ImageOps.pad(image, shape, resample, color=(128, 128, 128))
-        elif image.size != shape:
-            image = image.resize(shape, resample)
-        return np.asarray(image)
+        try:
+            if self.fit == "pad":
+                image = ImageOps.pad(image, shape, resample, color=(128, 128, 128))
+            elif image.size != shape:
+                image = image.resize(shape, resample)
+            return np.asarray(image)
+        except MemoryError:
+            raise ImageError("not enough memory to resize it", "too large") from None
 
     def open(
         self, source: ImageSource, max_pixels: int = MAX_PIXELS, draft: bool | None = None

@@ -4,7 +4,7 @@ from PIL import Image
 
 from maskspot.decoding.samples import deep_grey
 
-_ROWS = 2**22
+_ROWS = 2**20
 """Pixels from which on an image is converted in strips, each of them as large: converting the
 whole takes up to four copies of it."""
 
