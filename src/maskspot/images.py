@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from maskspot.decoding.budget import MAX_PIXELS, Limits
 from maskspot.decoding.reader import FORMATS, Opened, Wanted, finish, read_file
@@ -200,6 +200,8 @@ def open_image(
         raise ImageError("not enough memory to decode it", "too large") from None
     except FileNotFoundError as error:
         raise ImageError(_line(error.strerror or error), "missing") from error
+    except UnidentifiedImageError as error:  # whose text has an object's address in it
+        raise ImageError("damaged from its start") from error
     except OSError as error:
         raise ImageError(_line(error.strerror or error)) from error
     except Exception as error:
