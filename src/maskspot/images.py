@@ -214,7 +214,8 @@ def _read(source: str | os.PathLike[str] | BinaryIO | Image.Image, wanted: Wante
     if isinstance(source, Image.Image):
         with _CALLERS:  # it may be in several threads' hands, and is not read yet
             # In full: a draft would shrink the caller's image.
-            return finish(source, replace(wanted, least=0), source.load)
+            held = 4 * source.width * source.height  # are the caller's own
+            return finish(source, replace(wanted, least=0), source.load, -held)
     if isinstance(source, str | os.PathLike):
         with Path(source).open("rb") as file:
             return read_file(file, wanted)

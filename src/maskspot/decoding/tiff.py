@@ -22,7 +22,7 @@ from maskspot.decoding.tiff_layout import (
     read_layout,
     read_tags,
 )
-from maskspot.decoding.tiff_samples import decode
+from maskspot.decoding.tiff_samples import bytes_to_a_pixel, decode
 from maskspot.errors import ImageError
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -60,16 +60,23 @@ def open_tiff(file: BinaryIO, limits: Limits) -> Image.Image:
     tags = read_tags(file)
     layout = read_layout(tags)
     limits.check_size(layout.width, layout.height)
-    _check_chunks(layout, limits)
+    size = _check_parts(layout, limits)
     file.seek(0)
     if _right_in_pillow(layout, tags):
         opened = Image.open(file, formats=("TIFF",))
+        # Pillow turns it upright by itself.
+        turned = 4 * layout.width * layout.height * (numbers(tags, 274, (1,)) != (1,))
+        limits.check(opened, size * (layout.compression != RAW) + turned)
         _mend_palette(opened, tags)
         return opened
     reason = _not_supported(layout, tags)
     if reason:
         raise ImageError(f"this kind of TIFF is not supported: {layout} ({reason})", "unsupported")
-    image = decode(file, layout, limits)
+    pixels = layout.width * layout.height
+    # A part's bytes, and the numbers made of them; then the image's, and what it becomes.
+    plain = layout.bits[0] in (8, 16, 32, 64) and layout.predictor == 1
+    limits.check_bytes(size * (2 if plain else 8) + pixels * (bytes_to_a_pixel(layout) + 8))
+    image = decode(file, layout)
     image.format = "TIFF"
     if isinstance(tags.get(34675), bytes):
         image.info["icc_profile"] = tags[34675]
@@ -78,16 +85,16 @@ def open_tiff(file: BinaryIO, limits: Limits) -> Image.Image:
     return image
 
 
-def _check_chunks(layout: Layout, limits: Limits) -> None:
-    """Count strips and tiles, and what one of them takes, before anything is decoded."""
+def _check_parts(layout: Layout, limits: Limits) -> int:
+    """Count strips and tiles before anything is decoded, and return the bytes of one."""
     width, rows = layout.chunk
     if width < 1 or rows < 1:
         raise ImageError("damaged TIFF: its strips or tiles have no size")
     limits.check_parts(len(layout.offsets), "strips or tiles")
-    planes = 1 if layout.planar else layout.samples
-    size = width * rows * planes * max(layout.bits) // 8
-    # A strip is decoded row by row, a tile or what is decoded here at once.
-    limits.check_bytes(size + layout.width * layout.height, "a tile of it")
+    samples = 1 if layout.planar else layout.samples
+    size = -(-width * samples * max(layout.bits) // 8) * rows
+    limits.check_bytes(size, "a tile of it")
+    return size
 
 
 def _right_in_pillow(layout: Layout, tags: ImageFileDirectory_v2) -> bool:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskspot.decoding.budget import Limits
 from maskspot.decoding.samples import lowest_and_peak, to_8_bit
 from maskspot.decoding.tiff_layout import ASSOCIATED, FLOAT, RAW, SIGNED, UNSIGNED, Layout
 from maskspot.errors import ImageError
@@ -18,25 +17,35 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 """Bytes whose first bit is the least, as `FillOrder` may say, by their usual order."""
 
 
-def decode(file: BinaryIO, layout: Layout, limits: Limits) -> Image.Image:
-    """Decode to mode RGB, L or RGBA."""
-    alpha = _alpha(layout)
+def bytes_to_a_pixel(layout: Layout) -> int:
+    """Return how many bytes a pixel takes until it has 8 bits to a sample."""
+    kept = layout.colours + bool(_alpha(layout))
+    return kept * 5 if _is_deep(layout) else kept
+
+
+def decode(file: BinaryIO, layout: Layout) -> Image.Image:
+    """Decode to mode L, RGB, RGBA or CMYK.
+
+    Raises:
+        ImageError: it is damaged.
+    """
+    alpha, deep = _alpha(layout), _is_deep(layout)
     kept = layout.colours + bool(alpha)
-    deep = layout.bits[0] > 16 or layout.kinds[0] != UNSIGNED
-    kind: Any = np.uint8
-    if deep:
-        kind = {UNSIGNED: np.uint32, SIGNED: np.int32, FLOAT: np.float32}[layout.kinds[0]]
-    pixels = layout.width * layout.height
-    limits.check_bytes(pixels * (kept * (np.dtype(kind).itemsize + deep) + 8), "decoding it")
-    samples = np.empty((layout.height, layout.width, kept), kind)
+    kinds: dict[int, Any] = {UNSIGNED: np.uint32, SIGNED: np.int32, FLOAT: np.float32}
+    kind = kinds[layout.kinds[0]] if deep else np.uint8
+    samples = np.zeros((layout.height, layout.width, kept), kind)
     for area, plane, chunk in _chunks(file, layout):
         part = samples[area] if plane is None else samples[area][..., plane : plane + 1]
         # Tiles at the edges reach beyond the image; samples that are no colours are dropped.
         inside = chunk[: part.shape[0], : part.shape[1], : part.shape[2]]
-        part[...] = inside if deep else _shallow(inside, layout)
-    if deep and not _is_lab(layout):
-        samples = _level(samples, layout)
-    return _image(samples, layout, alpha)
+        with np.errstate(over="ignore"):  # float64's largest become infinite
+            part[...] = inside if deep else _shallow(inside, layout)
+    return _image(_level(samples, layout) if deep else samples, layout, alpha)
+
+
+def _is_deep(layout: Layout) -> bool:
+    """Say whether samples are kept as they are until all are known."""
+    return layout.bits[0] > 16 or layout.kinds[0] != UNSIGNED
 
 
 def _alpha(layout: Layout) -> int:
@@ -59,7 +68,9 @@ def _shallow(chunk: NDArray[Any], layout: Layout) -> NDArray[np.uint8]:
     table = np.rint(np.arange(top + 1) * (255 / top)).astype(np.uint8)
     if _is_lab(layout):  # two of them have a sign
         table = (np.arange(top + 1) >> layout.bits[0] - 8).astype(np.uint8)
-    found: NDArray[np.uint8] = table[chunk]
+    found = np.empty(chunk.shape, np.uint8)
+    for row, numbers in zip(found, chunk, strict=True):  # numpy makes indices of 64 bits of each
+        row[...] = table[numbers]
     return found
 
 
