@@ -2,7 +2,7 @@
 
 from typing import BinaryIO
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from maskspot.errors import ImageError
 
@@ -43,4 +43,7 @@ def open_other(file: BinaryIO, known: tuple[str, ...]) -> Image.Image:
         raise ImageError(text, "unsupported") from None
     pillow_heif.register_heif_opener()
     file.seek(0)
-    return Image.open(file, formats=("HEIF",))
+    try:
+        return Image.open(file, formats=("HEIF",))
+    except UnidentifiedImageError:
+        raise ImageError("damaged HEIC image") from None
