@@ -27,7 +27,7 @@ however few bytes it has."""
 _SCANS = 20
 """Encoders write ten."""
 
-_EOI, _SOS = b"\xff\xd9", b"\xff\xda"
+_EOI, _SOS = b"\xff\xd9", b"\xff\xda\0"  # with the upper byte of its length
 _TAIL = 64
 """Bytes at a file's end in which its last marker is looked for first."""
 
@@ -132,23 +132,23 @@ def load_jpeg(image: ImageFile, file: bytes, header: Header) -> None:
     end = file.rfind(_EOI, max(header.data, len(file) - _TAIL))
     if end < 0 or image.format == "MPO":
         end = file.find(_EOI, header.data)
-    if not _decoded(image, file[:end] if end >= 0 else file, header):
+    if not _decoded(image, file, end if end >= 0 else len(file), header):
         # The marker was not the first: something else follows the image.
-        _decoded(image, file[: file.find(_EOI, header.data)], header)
-    image.tile = []
+        _decoded(image, file, file.find(_EOI, header.data), header)
+    image.tile, image.fp = [], None
 
 
-def _decoded(image: ImageFile, data: bytes, header: Header) -> bool:
-    """Decode data without their last marker; say False if there was another in them."""
+def _decoded(image: ImageFile, file: bytes, end: int, header: Header) -> bool:
+    """Decode data that end before a marker; say False if there was another in them."""
     spare = _ONES * (header.blocks * _BLOCK // (8 * MISSING) + 16)
     decoder = _Decoder(image)
     try:
-        if decoder.feed(data):
-            return data.find(_EOI, header.data) < 0
+        if decoder.feed(memoryview(file)[:end]):
+            return file.find(_EOI, header.data, end) < 0
         if header.scans:
             whole = decoder.waits(spare)
             if whole and header.restarts:  # it may be a restart marker that it waits for
-                whole = decoder.passes(_next_restart(data) + _ONES)
+                whole = decoder.passes(_next_restart(file, end) + _ONES)
             whole = whole and decoder.feed(_EOI)
         else:  # the decoder has finished once it has all blocks
             whole = decoder.feed(spare) or decoder.feed(_ONES)
@@ -169,13 +169,13 @@ class _Decoder:
         self._decoder.setimage(image.im, extents)
         self._rest = b""
 
-    def feed(self, data: bytes) -> bool:
+    def feed(self, data: bytes | memoryview) -> bool:
         """Decode, and say whether that finished the image."""
         rest = self._rest + data if self._rest else data
         used, error = self._decoder.decode(rest)
         if used < 0 and error < 0:
             raise ImageError("damaged JPEG")
-        self._rest = rest[max(0, used) :]
+        self._rest = bytes(rest[max(0, used) :])
         return bool(used < 0)
 
     def waits(self, data: bytes) -> bool:
@@ -198,7 +198,7 @@ class _Decoder:
         self._decoder.cleanup()
 
 
-def _next_restart(data: bytes) -> bytes:
+def _next_restart(file: bytes, end: int) -> bytes:
     """Return the marker that follows the last restart marker."""
-    last = max(range(8), key=lambda number: data.rfind(bytes([0xFF, 0xD0 + number])))
+    last = max(range(8), key=lambda number: file.rfind(bytes([0xFF, 0xD0 + number]), 0, end))
     return bytes([0xFF, 0xD0 + (last + 1) % 8])
