@@ -383,7 +383,7 @@ with Journal.open(Path(sys.argv[1]), {"model": "m"}, resume=True) as journal:
         journal.write(score)
         print(journal.count - 1, flush=True)
     for number in range(journal.count, 10**9):
-        journal.write(Score(f"{number}.jpg", number / 7))
+        journal.write(Score(f"{number}.jpg", 1 / (number + 1)))
         print(number, flush=True)
 """
 
@@ -403,7 +403,7 @@ def test_killed_at_random_moments_every_row_that_was_written_is_there(output: Pa
     with Journal.open(output, {"model": "m"}, resume=True) as journal:
         rows = list(journal.finished())
     assert len(rows) > written > 100
-    assert rows == [Score(f"{number}.jpg", number / 7) for number in range(len(rows))]
+    assert rows == [Score(f"{number}.jpg", 1 / (number + 1)) for number in range(len(rows))]
 
 
 def test_a_full_disk_is_told_by_name_and_keeps_what_was_finished(output: Path) -> None:

@@ -6,9 +6,9 @@ Exit codes: 0 all went well, 1 some images could not be scored, 2 wrong usage,
 
 from typing import ClassVar, Literal, NoReturn
 
-Status = Literal["missing", "unreadable", "too large"]
-"""What an image that could not be scored becomes in its `Score`; `unreadable` is anything that is
-there and that we cannot decode."""
+Status = Literal["missing", "unreadable", "unsupported", "too large"]
+"""What an image that could not be scored becomes in its `Score`; `unsupported` is
+a sound image of a kind that is not decoded, `unreadable` any other that is there."""
 
 
 class MaskspotError(Exception):
@@ -38,7 +38,7 @@ class ImageError(MaskspotError):
     """One image that cannot be read; the text says what is wrong with it.
 
     Attributes:
-        status: what it becomes in its `Score`: unreadable, missing, or too large.
+        status: what it becomes in its `Score`: unreadable, unsupported, missing, or too large.
     """
 
     exit_code = 1

@@ -16,9 +16,10 @@ from maskspot.errors import DataError
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),
-    *(".tif", ".tiff", ".avif", ".heic", ".heif"),
+    *(".tif", ".tiff", ".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2"),
 )
-"""File endings, in lower case, by which a folder's images are told from its other files."""
+"""File endings, in lower case, by which a folder's images are told from its other files; also of
+formats that are not decoded, so that each is named rather than passed over."""
 
 HIDDEN = "hidden"
 NO_IMAGE = "not named as images"

@@ -1,8 +1,9 @@
 """Bytes to pixels: the one way maskspot reads an image, in training and in prediction alike."""
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
@@ -12,17 +13,27 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from maskspot.decoding.budget import MAX_PIXELS, Limits
+from maskspot.decoding.reader import FORMATS, Opened, Wanted, finish, read_file
 from maskspot.errors import ImageError, UsageError
+
+__all__ = [
+    "FILTERS",
+    "FITS",
+    "FORMATS",
+    "MAX_PIXELS",
+    "REDUCE",
+    "ImageSource",
+    "Opened",
+    "Preprocessing",
+    "keep_memory",
+    "open_image",
+    "open_rgb",
+    "read_image",
+]
 
 ImageSource = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[np.uint8]
 """A path, the bytes of a file, an open binary file, a Pillow image, or RGB uint8 (H, W, 3)."""
-
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-"""What is decoded, told by content (never a format that runs a program, as EPS does); HEIC too
-when its plug-in is installed."""
-
-MAX_PIXELS = 2 * 89_478_485
-"""Default limit on width x height: where Pillow itself refuses an image as a decompression bomb."""
 
 FITS = ("squash", "pad")
 FILTERS = {
@@ -30,43 +41,10 @@ FILTERS = {
     for name in ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 }
 
-# EXIF 2.32, tag 274: what undoes each orientation. Pillow's own exif_transpose
-# rewrites the EXIF block too, and fails where that is damaged.
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-_SIDEWAYS = [turn for orientation, turn in _UPRIGHT.items() if orientation > 4]  # noqa: PLR2004
-
-
-_CALLERS = Lock()
+_CALLERS, _WARNINGS = Lock(), Lock()
 
 REDUCE = 2
 """Times the network's input that a JPEG decoded at a part of its size keeps at least, each way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An image that was read.
-
-    Attributes:
-        rgb: its pixels, upright, in mode RGB; fewer than width x height where they were reduced.
-        width: of the image, upright, in pixels.
-        height: likewise.
-        format: JPEG, PNG..., by its content; None for pixels that are no file.
-    """
-
-    rgb: Image.Image
-    width: int
-    height: int
-    format: str | None
 
 
 @dataclass(frozen=True)
@@ -102,13 +80,20 @@ class Preprocessing:
             raise UsageError(f"srgb: {self.srgb!r} is not true or false")
 
     def apply(self, image: Image.Image) -> NDArray[np.uint8]:
-        """Return an RGB image as uint8 of shape (size, size, 3)."""
+        """Return an RGB image as uint8 of shape (size, size, 3).
+
+        Raises:
+            ImageError: there is not enough memory.
+        """
         shape, resample = (self.size, self.size), FILTERS[self.filter]
-        if self.fit == "pad":
-            image = ImageOps.pad(image, shape, resample, color=(128, 128, 128))
-        elif image.size != shape:
-            image = image.resize(shape, resample)
-        return np.asarray(image)
+        try:
+            if self.fit == "pad":
+                image = ImageOps.pad(image, shape, resample, color=(128, 128, 128))
+            elif image.size != shape:
+                image = image.resize(shape, resample)
+            return np.asarray(image)
+        except MemoryError:
+            raise ImageError("not enough memory to resize it", "too large") from None
 
     def open(
         self, source: ImageSource, max_pixels: int = MAX_PIXELS, draft: bool | None = None
@@ -197,26 +182,44 @@ def open_image(
         source = BytesIO(source)
     elif not (isinstance(source, str | os.PathLike | Image.Image) or hasattr(source, "read")):
         raise TypeError(f"a {type(source).__name__} is no image, path, bytes or binary file")
+    wanted = Wanted(Limits(max_pixels), least, srgb)
     try:
-        if isinstance(source, Image.Image):
-            with _CALLERS:  # it may be in several threads' hands, and is not read yet
-                return _to_rgb(source, max_pixels, 0, srgb)  # in full: a draft would shrink it
-        if isinstance(source, str | os.PathLike):
-            with Path(source).open("rb") as file:
-                return _decode(file, max_pixels, least, srgb)
-        return _decode(source, max_pixels, least, srgb)
+        if not isinstance(source, str | os.PathLike | Image.Image) and not source.seekable():
+            source = BytesIO(source.read())
+        try:
+            return _read(source, wanted)
+        except Warning:
+            # The caller turned warnings into errors. Which they are is one setting for the
+            # process, so it is changed only then, and by one thread at a time.
+            with _WARNINGS, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return _read(source, wanted)
     except ImageError:
         raise
     except MemoryError:
-        raise ImageError("not enough memory to decode it") from None
+        raise ImageError("not enough memory to decode it", "too large") from None
     except FileNotFoundError as error:
         raise ImageError(_line(error.strerror or error), "missing") from error
+    except UnidentifiedImageError as error:  # whose text has an object's address in it
+        raise ImageError("damaged from its start") from error
     except OSError as error:
         raise ImageError(_line(error.strerror or error)) from error
     except Exception as error:
         # Pillow's decoders raise whatever a damaged file leads them to: struct.error,
         # SyntaxError, ValueError, IndexError... Each means that this image is unreadable.
         raise ImageError(f"damaged image ({_line(error)})") from error
+
+
+def _read(source: str | os.PathLike[str] | BinaryIO | Image.Image, wanted: Wanted) -> Opened:
+    if isinstance(source, Image.Image):
+        with _CALLERS:  # it may be in several threads' hands, and is not read yet
+            # In full: a draft would shrink the caller's image.
+            held = 4 * source.width * source.height  # are the caller's own
+            return finish(source, replace(wanted, least=0), source.load, -held)
+    if isinstance(source, str | os.PathLike):
+        with Path(source).open("rb") as file:
+            return read_file(file, wanted)
+    return read_file(source, wanted)
 
 
 def keep_memory(threads: int) -> None:
@@ -232,116 +235,6 @@ def keep_memory(threads: int) -> None:
     allocator: Any = Image.core  # type: ignore[attr-defined]  # in Pillow's documentation alone
     if not allocator.get_blocks_max():
         allocator.set_blocks_max(threads + 1)
-
-
-def _decode(file: BinaryIO, max_pixels: int, least: int, srgb: bool) -> Opened:
-    if not file.seekable():
-        file = BytesIO(file.read())
-    image: Image.Image
-    try:
-        image = Image.open(file, formats=FORMATS)
-    except UnidentifiedImageError:
-        image = _open_heif(file)
-    except Image.DecompressionBombError:
-        raise ImageError(f"more than the limit of {max_pixels:,} pixels", "too large") from None
-    with image:
-        return _to_rgb(image, max_pixels, least, srgb)
-
-
-def _open_heif(file: BinaryIO) -> Image.Image:
-    """Open what Pillow alone did not know, if it is HEIC and the plug-in is installed."""
-    file.seek(0)
-    head = file.read(12)
-    if not head:
-        raise ImageError("empty file")
-    if head[4:8] != b"ftyp" or head[8:] not in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
-        raise ImageError(f"not an image, or damaged from its start (known: {', '.join(FORMATS)})")
-    try:
-        import pillow_heif
-    except ImportError:
-        raise ImageError("HEIC image: pip install 'maskspot[heic]' to read it") from None
-    pillow_heif.register_heif_opener()
-    return Image.open(file, formats=("HEIF",))
-
-
-def _to_rgb(image: Image.Image, max_pixels: int, least: int, srgb: bool) -> Opened:
-    (width, height), format = image.size, image.format
-    if width * height > max_pixels:
-        raise ImageError(
-            f"{width} x {height} is more than the limit of {max_pixels:,} pixels", "too large"
-        )
-    if least:
-        image.draft(None, (least, least))
-    image.load()
-    turn = _UPRIGHT.get(_orientation(image))
-    rgb = _flatten(image, image.info.get("icc_profile") if srgb else None)
-    if turn is not None:
-        rgb = rgb.transpose(turn)
-    if turn in _SIDEWAYS:
-        width, height = height, width
-    return Opened(rgb, width, height, format)
-
-
-def _flatten(image: Image.Image, profile: object) -> Image.Image:
-    """Return decoded pixels in mode RGB, without transparency, their colours sRGB's."""
-    if image.mode.startswith("I") or image.mode == "F":
-        image = _deep_grey_to_8_bit(image)
-    elif image.mode == "La":
-        image = image.convert("LA")
-    if image.has_transparency_data:
-        alpha = image.convert("RGBA")
-        seen = _opaque(alpha.convert("L" if image.mode in ("L", "LA") else "RGB"), profile)
-        rgb = Image.new("RGB", image.size, "white")
-        rgb.paste(seen, mask=alpha.getchannel("A"))
-        return rgb
-    return _opaque(image, profile)
-
-
-def _opaque(image: Image.Image, profile: object) -> Image.Image:
-    if profile:
-        from maskspot.colours import to_srgb
-
-        plain = image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
-        image = to_srgb(plain, profile)
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(0x0112, 1))
-    except Exception:  # a damaged EXIF block must not cost us the pixels
-        return 1
-
-
-_STRIP = 2**20  # pixels
-
-
-def _deep_grey_to_8_bit(image: Image.Image) -> Image.Image:
-    """Bring 16- and 32-bit integers and floats to 0..255.
-
-    16-bit data span 0..65535. Others do not say what white is, so it is the least usual value
-    (1 for floats; 255; 65535) that all but holds them, or else their peak.
-    """
-    pixels = np.asarray(image)
-    grey = np.empty(pixels.shape, np.uint8)
-
-    def strips() -> Iterator[tuple[slice, NDArray[np.float64]]]:
-        """Give some rows at a time: of all at once, the floats would be eight times an image."""
-        step = max(1, _STRIP // pixels.shape[1])
-        for top in range(0, len(pixels), step):
-            rows = slice(top, top + step)
-            with np.errstate(invalid="ignore"):  # what is no number becomes black
-                yield rows, np.nan_to_num(pixels[rows].astype(np.float64))
-
-    peak = max((float(values.max()) for _, values in strips()), default=0.0)
-    usual = {"F": (1.0, 255.0, 65535.0), "I": (255.0, 65535.0)}.get(image.mode, (65535.0,))
-    white = next((value for value in usual if peak <= 1.1 * value), peak)
-    transparent = image.info.get("transparency")
-    for rows, values in strips():
-        grey[rows] = np.rint(values.clip(0, white) * (255 / white))
-        if isinstance(transparent, int):
-            grey[rows][values == transparent] = 255
-    return Image.fromarray(grey)
 
 
 def _from_array(array: NDArray[Any]) -> Image.Image:

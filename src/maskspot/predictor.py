@@ -206,11 +206,14 @@ class Predictor:
             if callable(image):
                 image = image()
             opened = self.info.preprocessing.open(image, self.max_pixels, self.draft)
-            pixels.append(self.info.preprocessing.apply(opened.rgb))
+            ready = self.info.preprocessing.apply(opened.rgb)
             if watched is not None:
                 watched.append(_reduced(opened.rgb))
+            pixels.append(ready)
         except ImageError as error:
             return Score(source, error=str(error), status=error.status)
+        except MemoryError:
+            return Score(source, error="not enough memory to read it", status="too large")
         except OSError as error:
             reason = error.strerror or type(error).__name__
             missing = isinstance(error, FileNotFoundError)
