@@ -21,7 +21,7 @@ from maskspot.exporting.graph import compose, make_model, open_session
 from maskspot.exporting.windows import Windows, keras_logits, soft_maximum, views_of, windowed
 from maskspot.images import Preprocessing
 from maskspot.modelfile import INPUT, ModelInfo
-from maskspot.training import network
+from maskspot.training import network, warmstart
 from maskspot.training.run import Run
 from tests.runs import finished_run
 
@@ -164,3 +164,10 @@ def test_probabilities_of_an_export_keep_their_distance_from_0_and_1(
     assert ((probabilities >= bound) & (probabilities <= 1 - bound)).all()
     far = Calibration(1.0, 0.0, bound).of_logits([-900, 900])
     np.testing.assert_allclose(far, [bound, 1 - bound], rtol=1e-12)
+
+
+def test_training_does_not_start_from_a_file_with_windows(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "windows.onnx"
+    exporting.export(run, file, options=Options(windows=True))
+    with pytest.raises(UsageError, match="for its windows"):
+        warmstart.load_model_file(network.build(run.settings), file, run.check_pixels())

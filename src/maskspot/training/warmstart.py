@@ -55,7 +55,7 @@ def start(model: Any, settings: Settings, pixels: NDArray[np.uint8]) -> None:
         return
     if settings.weights == "maskspot":
         infos = {name: Predictor(name).info for name in shipped()}
-        ours = {info.backbone: name for name, info in infos.items() if not _is_int8(info)}
+        ours = {info.backbone: name for name, info in infos.items() if _is_plain(info)}
         if settings.backbone not in ours:
             raise UsageError(f"--weights: maskspot ships {', '.join(ours)}, no {settings.backbone}")
         load_model_file(model, ours[settings.backbone], pixels)
@@ -84,6 +84,10 @@ def load_model_file(model: Any, file: str | Path, pixels: NDArray[np.uint8]) -> 
     info, proto = predictor.info, onnx.load(find_model(file))
     if _is_int8(info):
         raise UsageError(f"{file}: its weights are int8, too coarse to train on")
+    if info.windows:
+        raise UsageError(
+            f"{file}: has the network twice, for its windows; start from an export without them"
+        )
     layers, found = list(_layers(model)), list(linears(proto.graph))
     if len(found) > len(layers) and len(found) % len(layers) == 0:
         raise UsageError(
@@ -105,6 +109,10 @@ def load_model_file(model: Any, file: str | Path, pixels: NDArray[np.uint8]) -> 
 
 def _is_int8(info: ModelInfo) -> bool:
     return bool(info.storage.get("weights") == "int8")
+
+
+def _is_plain(info: ModelInfo) -> bool:
+    return not _is_int8(info) and not info.windows
 
 
 def _layers(model: Any) -> Iterator[tuple[Any, Any]]:
