@@ -191,7 +191,7 @@ def test_the_table_says_all_in_80_columns(cli: Cli, labels: Path) -> None:
     assert "\x1b" not in result.out
     for text in ("images that differ", "metadata: 435 ?", "3.36", "Pareto front", "of 1 rounds"):
         assert text in result.out
-    assert re.search(r"\* +default +0\.04\d+ +0\.98", result.out)
+    assert re.search(r"\* +default +0\.08\d+ +0\.96", result.out)
 
 
 def test_files_of_the_same_name_keep_their_folders(labels: Path) -> None:

@@ -396,7 +396,10 @@ def test_a_full_disk_is_told_by_the_outputs_name(tmp_path: Path, kind: Any) -> N
 def test_sorted_is_most_probable_first_and_otherwise_in_order(
     probabilities: list[float | None], top: int | None
 ) -> None:
-    scores = [Score(f"ü{at}.jpg", value) for at, value in enumerate(probabilities)]
+    scores = [
+        Score(f"ü{at}.jpg", value, error=None if value is not None else "damaged")
+        for at, value in enumerate(probabilities)
+    ]
     with Journal.temporary() as journal:
         for score in scores:
             journal.write(score)

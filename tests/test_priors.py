@@ -32,8 +32,8 @@ def test_the_same_prior_and_certainty_change_nothing() -> None:
 
 
 def test_a_prediction_is_for_the_prior_that_it_is_asked_for(pictures: Path) -> None:
-    plain = Predictor("fast")
-    rare = Predictor("fast", prior=0.01)
+    plain = Predictor("default")
+    rare = Predictor("default", prior=0.01)
     file = next(pictures.iterdir())
     before, after = plain.predict(file).probability, rare.predict(file).probability
     assert after == pytest.approx(float(at_prior(before, plain.info.prior, 0.01)))
@@ -42,12 +42,14 @@ def test_a_prediction_is_for_the_prior_that_it_is_asked_for(pictures: Path) -> N
 @pytest.mark.parametrize("prior", [0.0, 1.0, -1.0, float("nan")])
 def test_a_prior_lies_between_0_and_1(prior: float) -> None:
     with pytest.raises(UsageError, match="is not between 0 and 1"):
-        Predictor("fast", prior=prior)
+        Predictor("default", prior=prior)
 
 
-def test_a_resumed_run_does_not_mix_priors(pictures: Path, tmp_path: Path, cli) -> None:  # type: ignore[no-untyped-def]
+def test_the_command_line_takes_the_prior(pictures: Path, tmp_path: Path, cli) -> None:  # type: ignore[no-untyped-def]
     output = tmp_path / "rare.csv"
-    assert cli("predict", pictures, "-q", "-m", "fast", "--prior", "0.01", "-o", output).code == 0
-    assert cli("predict", pictures, "-q", "-m", "fast", "-o", tmp_path / "even.csv").code == 0
-    rare, even = ((tmp_path / f"{name}.csv").read_text() for name in ("rare", "even"))
-    assert rare != even
+    assert (
+        cli("predict", pictures, "-q", "-m", "default", "--prior", "0.01", "-o", output).code == 0
+    )
+    assert cli("predict", pictures, "-q", "-o", tmp_path / "even.csv").code == 0
+    first, second = ((tmp_path / f"{name}.csv").read_text() for name in ("rare", "even"))
+    assert first != second

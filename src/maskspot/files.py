@@ -43,9 +43,12 @@ def check_target(path: Path) -> None:
         DataError: a link has this name, or a device.
         OSError: a folder has it.
     """
-    if is_stream(path) or not os.path.lexists(path):
+    if is_stream(path):
         return
-    mode = os.lstat(path).st_mode
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(mode):
