@@ -33,6 +33,8 @@ from tests.helpers import Silent, tiny_mobilenet
 
 pytestmark = pytest.mark.train
 
+SHOWN = Preprocessing(32, reduce=2, srgb=True)
+
 Cli = Callable[..., object]
 
 SMALL = {
@@ -85,7 +87,7 @@ def test_its_metrics_are_those_of_its_validation_predictions(
     assert sum(target for target, _ in table.values()) == 16
     assert all(truth[name] == target for name, (target, _) in table.items())
     items = {item.name: item for item in read_folders([demo_data])}
-    pixels = np.stack([Preprocessing(32).read(items[name].path) for name in table])
+    pixels = np.stack([SHOWN.read(items[name].path) for name in table])
     kept = predict(network.load(finished.kept()), pixels, np.arange(len(table)))
     np.testing.assert_allclose([p for _, p in table.values()], kept, atol=1e-6)
     loss = log_loss(*zip(*table.values(), strict=True))
@@ -194,7 +196,7 @@ def test_the_exported_graph_is_the_kept_network(
     run = copy(finished, tmp_path / "run")
     model = network.load(run.kept())
     paths = sorted((demo_data / "images").iterdir())[:50]
-    pixels = np.stack([Preprocessing(32).read(path) for path in paths])
+    pixels = np.stack([SHOWN.read(path) for path in paths])
     wake(model, pixels)
     model.save(run.kept())
     options = exporting.Options(storage="float32")
@@ -207,7 +209,7 @@ def test_the_exported_graph_is_the_kept_network(
     assert np.ptp(keras_says) > 0.1
     assert 0 < difference <= exporting.TOLERANCE
     assert predictor.info == info
-    assert info.preprocessing == Preprocessing(32)
+    assert info.preprocessing == SHOWN
     assert info.name == "mine \udce9"
     assert info.metrics["log_loss"] == finished.read_json("metrics.json")["validation"]["log_loss"]
     assert info.training["settings"]["seed"] == 3
@@ -241,10 +243,10 @@ def test_a_graph_that_differs_is_not_written(
 ) -> None:
     convert = exporting._convert
 
-    def convert_another(model: Any, info: ModelInfo) -> Any:
+    def convert_another(model: Any, size: int, info: ModelInfo) -> Any:
         twin = keras.models.clone_model(model)
         twin.set_weights([weight + 0.01 for weight in model.get_weights()])
-        return convert(twin, info)
+        return convert(twin, size, info)
 
     monkeypatch.setattr(exporting, "_convert", convert_another)
     (tmp_path / "m.onnx").write_bytes(b"what was there")
@@ -416,7 +418,7 @@ def test_an_image_that_has_become_readable_is_read(
 ) -> None:
     paths = sorted(pictures.iterdir())
     with monkeypatch.context() as without_jpeg:
-        without_jpeg.setattr("maskspot.images.FORMATS", ("PNG",))
+        without_jpeg.setattr("maskspot.decoding.reader.FORMATS", ("PNG",))
         assert len(load_pixels(paths, Preprocessing(32), tmp_path / "cache").errors) == 6
     assert not load_pixels(paths, Preprocessing(32), tmp_path / "cache").errors
 
