@@ -82,7 +82,8 @@ _LICENCES = """# Licences
 
 maskspot is under the MIT licence. The shipped models are its own; what they were trained on, and
 the weights that they began from, is in their cards ([default](../src/maskspot/models/default.md),
-[int8](../src/maskspot/models/int8.md), [fast](../src/maskspot/models/fast.md)).
+[best](../src/maskspot/models/best.md), [int8](../src/maskspot/models/int8.md),
+[fast](../src/maskspot/models/fast.md)).
 
 What it installs, on Linux, and the licences as the packages state them (`python docs/generate.py`
 writes this page, in an environment that has every extra):

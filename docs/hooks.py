@@ -18,6 +18,7 @@ ELSEWHERE = {
     "recipes/README.md": "recipes.md",
     "src/maskspot/models/default.md": "models/default.md",
     "src/maskspot/models/int8.md": "models/int8.md",
+    "src/maskspot/models/best.md": "models/best.md",
     "src/maskspot/models/fast.md": "models/fast.md",
 }
 """Files of the repository that are pages, and the pages' names."""

@@ -189,7 +189,7 @@ def test_the_table_says_all_in_80_columns(cli: Cli, labels: Path) -> None:
     assert max(map(len, result.out.splitlines())) <= 80
     assert "[red]m�[2J" in result.out
     assert "\x1b" not in result.out
-    for text in ("images that differ", "metadata: 435 ?", "3.36", "Pareto front", "of 1 rounds"):
+    for text in ("images that differ", "metadata: 394 ?", "3.36", "Pareto front", "of 1 rounds"):
         assert text in result.out
     assert re.search(r"\* +default +0\.08\d+ +0\.96", result.out)
 
@@ -351,7 +351,7 @@ def test_backbones_are_trained_on_the_same_folds_once_and_compared(
     assert again.code == 0, again.err
     assert (folder / "fold-1" / "history.csv").stat().st_mtime_ns == before
     assert "oof.csv: 160 a" in again.out
-    assert "metadata: 435 ?" in again.out
+    assert "metadata: 394 ?" in again.out
     assert "2 x vgg16 32" in again.out
 
     other = cli("compare", "--train", "efficientnet-b0,vgg16", *words, "--seed", 7)

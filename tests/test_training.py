@@ -17,7 +17,7 @@ import keras
 
 from maskspot import Predictor
 from maskspot.datasets.labels import read_folders
-from maskspot.errors import DataError, ExportError
+from maskspot.errors import DataError, ExportError, ImageError
 from maskspot.evaluation.metrics import log_loss
 from maskspot.exporting import export as exporting
 from maskspot.images import Preprocessing
@@ -417,8 +417,12 @@ def test_an_image_that_has_become_readable_is_read(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = sorted(pictures.iterdir())
-    with monkeypatch.context() as without_jpeg:
-        without_jpeg.setattr("maskspot.decoding.reader.FORMATS", ("PNG",))
+
+    def refuse(*_: object) -> None:
+        raise ImageError("its plug-in is missing")
+
+    with monkeypatch.context() as without_plug_in:
+        without_plug_in.setattr(Preprocessing, "read", refuse)
         assert len(load_pixels(paths, Preprocessing(32), tmp_path / "cache").errors) == 6
     assert not load_pixels(paths, Preprocessing(32), tmp_path / "cache").errors
 
