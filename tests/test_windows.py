@@ -12,7 +12,8 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from maskspot import Predictor
-from maskspot.errors import ExportError, UsageError
+from maskspot.datasets.labels import Labelled
+from maskspot.errors import DataError, ExportError, UsageError
 from maskspot.evaluation.calibration import Calibration
 from maskspot.exporting import calibrating, shrink
 from maskspot.exporting import export as exporting
@@ -171,3 +172,10 @@ def test_training_does_not_start_from_a_file_with_windows(run: Run, tmp_path: Pa
     exporting.export(run, file, options=Options(windows=True))
     with pytest.raises(UsageError, match="for its windows"):
         warmstart.load_model_file(network.build(run.settings), file, run.check_pixels())
+
+
+def test_windows_need_images_that_can_be_read(views: onnx.ModelProto, tmp_path: Path) -> None:
+    (tmp_path / "damaged.jpg").write_bytes(b"none")
+    item = Labelled("damaged.jpg", tmp_path / "damaged.jpg", 1)
+    with pytest.raises(DataError, match="no held-back image"):
+        calibrating.view_logits(views, [item], Preprocessing(LOOK.size))

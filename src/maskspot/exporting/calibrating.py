@@ -109,6 +109,9 @@ def view_logits(
         views: of `windows.views_of`.
         items: labelled images.
         preprocessing: how they become the larger input.
+
+    Raises:
+        DataError: there are no images, or none can be read.
     """
     session = open_session(views)
 
@@ -122,6 +125,8 @@ def view_logits(
 
     with ThreadPoolExecutor(usable_cpus()) as pool:
         seen = [each for each in pool.map(look, items) if each is not None]
+    if not seen:
+        raise DataError("windows: no held-back image of the run can be read again")
     targets, whole, cells = (np.array(each, np.float64) for each in zip(*seen, strict=True))
     return targets, whole, cells
 

@@ -279,7 +279,7 @@ class Run:
         file = self.folder / name
         try:
             values = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise DataError(f"{file}: missing or damaged ({error})") from None
         if not isinstance(values, dict):
             raise DataError(f"{file}: damaged (not an object)")
