@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -46,7 +47,8 @@ def get(app: Any, *paths: str, token: str = "") -> list[httpx.Response]:
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return [await client.get(path, headers=headers) for path in paths]
 
-    return asyncio.run(ask())
+    with ThreadPoolExecutor(1) as thread:  # where no browser's event loop runs already
+        return thread.submit(asyncio.run, ask()).result()
 
 
 @pytest.mark.parametrize("prefix", ["", "/mask", "/a/b"])
