@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from maskspot.cli.console import say
 from maskspot.extras import require_train
-from maskspot.training.config import resolve
+from maskspot.training.presets import resolve
 from maskspot.training.run import Run
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from maskspot.datasets.labels import Layout, read_labels
 from maskspot.evaluation.calibration import ece, reliability
-from maskspot.evaluation.tables import read_predictions
+from maskspot.evaluation.prediction_files import read_predictions
 
 BINS = 10
 

@@ -3,7 +3,7 @@
     python benchmarks/fuzz.py [--count 200000] [--first 0] [--seed 0] [--workers 1] [--json FILE]
 
 Small own-drawn files of every format, each damaged in a way that its number tells, go through
-`maskspot.scoring.score`. Every file must come back as exactly one row in its place, with a
+`maskspot.scoring.pipeline.score`. Every file must come back as exactly one row in its place, with a
 probability or with a reason; a worker that dies, is silent for longer than `--hang` seconds or
 needs more memory than `--memory` MB has failed on a file, which is found and saved in `--save`.
 Ends with code 1 where any did.
@@ -58,8 +58,8 @@ def arguments() -> argparse.Namespace:
 def work(model: str, seed: int, tasks: Connection) -> None:
     """Score files by their numbers until there are no more; runs in a process of its own."""
     from maskspot import load
-    from maskspot.inputs import Item
-    from maskspot.scoring import score
+    from maskspot.inputs.items import Item
+    from maskspot.scoring.pipeline import score
 
     predictor = load(model)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # C libraries complain there

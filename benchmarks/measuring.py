@@ -88,8 +88,8 @@ def draw(folder: Path, count: int, width: int, height: int) -> list[Path]:
 def describe(model: str) -> dict[str, Any]:
     """Return a model's file and what it says of itself, read in a process of its own."""
     code = (
-        "import dataclasses, json, sys; from maskspot.models import find_model; "
-        "from maskspot.predictor import Predictor; file = find_model(sys.argv[1]).resolve(); "
+        "import dataclasses, json, sys; from maskspot.model.shipped import find_model; "
+        "from maskspot.model.predictor import Predictor; file = find_model(sys.argv[1]).resolve(); "
         "print(json.dumps(dataclasses.asdict(Predictor(file).info) | {'file': str(file)}))"
     )
     about: dict[str, Any] = json.loads(succeed([sys.executable, "-c", code, model]).said)

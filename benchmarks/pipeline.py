@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from maskspot.extras import require_train
-from maskspot.training.config import resolve
+from maskspot.training.presets import resolve
 
 
 class _Quiet:
@@ -34,8 +34,8 @@ def main() -> None:
     given = parser.parse_args()
     require_train("the benchmark")
     from maskspot.training import network, train
-    from maskspot.training.objective import compiled
-    from maskspot.training.pipeline import TrainingBatches
+    from maskspot.training.batches import TrainingBatches
+    from maskspot.training.losses import compiled
     from maskspot.training.run import Run
 
     settings = resolve(

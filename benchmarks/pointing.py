@@ -19,7 +19,7 @@ import maskspot
 from maskspot.csv_tables import read_rows
 from maskspot.datasets.boxes import Boxes, read_boxes
 from maskspot.datasets.labels import read_folders
-from maskspot.overlays import peak
+from maskspot.model.heatmaps import peak
 
 GROWN = 0.5  # of a box's width and height, on all sides together
 

@@ -19,9 +19,9 @@ from measuring import report, table
 from playwright.sync_api import Browser, sync_playwright
 
 from maskspot.datasets import demo
+from maskspot.model.score import Score
 from maskspot.reporting.page import write_page
 from maskspot.reporting.predictions import PredictionReport
-from maskspot.results import Score
 
 OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 ACTS = {

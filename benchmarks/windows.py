@@ -21,6 +21,7 @@ import numpy as np
 from measuring import table
 from numpy.typing import NDArray
 
+from maskspot.cpus import usable_cpus
 from maskspot.datasets.labels import Labelled
 from maskspot.evaluation.calibration import Calibration, bounds_for, fit, prior_weights
 from maskspot.evaluation.logistic import newton, sigmoid
@@ -30,8 +31,7 @@ from maskspot.exporting.export import _convert, _info
 from maskspot.exporting.graph import compose, open_session
 from maskspot.exporting.windows import TEMPERATURES, soft_maximum
 from maskspot.images import Preprocessing
-from maskspot.modelfile import HEATMAP, INPUT, OUTPUT
-from maskspot.threads import usable_cpus
+from maskspot.model.info import HEATMAP, INPUT, OUTPUT
 from maskspot.training import network
 from maskspot.training.run import Run
 

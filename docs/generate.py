@@ -81,9 +81,10 @@ def licence(name: str) -> str:
 _LICENCES = """# Licences
 
 maskspot is under the MIT licence. The shipped models are its own; what they were trained on, and
-the weights that they began from, is in their cards ([default](../src/maskspot/models/default.md),
-[best](../src/maskspot/models/best.md), [int8](../src/maskspot/models/int8.md),
-[fast](../src/maskspot/models/fast.md)).
+the weights that they began from, is in their cards
+([default](../src/maskspot/model/shipped/default.md), [best](../src/maskspot/model/shipped/best.md),
+[int8](../src/maskspot/model/shipped/int8.md),
+[fast](../src/maskspot/model/shipped/fast.md)).
 
 What it installs, on Linux, and the licences as the packages state them (`python docs/generate.py`
 writes this page, in an environment that has every extra):

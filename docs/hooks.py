@@ -16,10 +16,10 @@ ELSEWHERE = {
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "vulnerabilities.md",
     "recipes/README.md": "recipes.md",
-    "src/maskspot/models/default.md": "models/default.md",
-    "src/maskspot/models/int8.md": "models/int8.md",
-    "src/maskspot/models/best.md": "models/best.md",
-    "src/maskspot/models/fast.md": "models/fast.md",
+    "src/maskspot/model/shipped/default.md": "models/default.md",
+    "src/maskspot/model/shipped/int8.md": "models/int8.md",
+    "src/maskspot/model/shipped/best.md": "models/best.md",
+    "src/maskspot/model/shipped/fast.md": "models/fast.md",
 }
 """Files of the repository that are pages, and the pages' names."""
 

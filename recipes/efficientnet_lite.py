@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from maskspot.extras import require_train
-from maskspot.training.config import resolve
+from maskspot.training.presets import resolve
 
 Arrays = list[NDArray[Any]]
 

@@ -16,7 +16,7 @@ HELD_BACK = 110
 
 def finished_run(folder: Path, data: Path, size: int = SIZE) -> Any:
     """Make a run whose network is random, but has an opinion."""
-    from maskspot.training.config import resolve
+    from maskspot.training.presets import resolve
     from maskspot.training.run import Run
 
     items = read_folders([data])

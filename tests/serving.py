@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from maskspot import Predictor
-from maskspot.results import Score
+from maskspot.model.score import Score
 from maskspot.serving.app import Service
 from maskspot.serving.server import Server, listen, url_of
 

@@ -25,7 +25,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskspot.datasets.archive import ArchiveError, Limits, unpack
+from maskspot.zindi.unpack import ArchiveError, Limits, unpack
 
 FILES = {"a.jpg": b"first", "sub/b.jpg": b"", "sub/deep/c.jpg": bytes(range(256)) * 300}
 PACK: dict[str, Callable[[bytes], bytes]] = {

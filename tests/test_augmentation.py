@@ -7,7 +7,7 @@ pytest.importorskip("cv2", reason="needs maskspot[train]")
 import cv2
 
 from maskspot.training.augmentation import disturb, mix, vary_colour, warp
-from maskspot.training.config import PRESETS, resolve
+from maskspot.training.presets import PRESETS, resolve
 from maskspot.training.settings import Settings
 from maskspot.training.views import random_warp
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from maskspot import Predictor
-from maskspot.colours import LARGEST_PROFILE
+from maskspot.decoding.colours import LARGEST_PROFILE
 from maskspot.images import Preprocessing, open_image
-from maskspot.modelfile import read_info
+from maskspot.model.info import read_info
 
 SRGB = ((0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141))
 WIDE = ((0.6097, 0.3111, 0.0195), (0.2053, 0.6257, 0.0609), (0.1492, 0.0632, 0.7446))
@@ -144,7 +144,7 @@ def test_draft_wins_over_what_the_model_says(tmp_path: Path) -> None:
 
 
 def test_the_same_file_gives_the_same_pixels_in_training_and_in_prediction(tmp_path: Path) -> None:
-    from maskspot.training.pixels import load_pixels
+    from maskspot.training.pixel_cache import load_pixels
 
     noise = np.random.default_rng(0).integers(0, 256, (900, 700, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "photo.jpg", icc_profile=ADOBE)

@@ -25,9 +25,9 @@ from maskspot.comparing.quality import Judgement, own_judgement
 from maskspot.datasets.labels import Labelled
 from maskspot.errors import DataError
 from maskspot.evaluation.bootstrap import Estimate
-from maskspot.evaluation.report import Question
-from maskspot.models import find_model
-from maskspot.training.config import resolve
+from maskspot.evaluation.evaluate import Question
+from maskspot.model.shipped import find_model
+from maskspot.training.presets import resolve
 from maskspot.training.run import Run
 from tests.helpers import Silent, tiny_mobilenet
 
@@ -293,7 +293,7 @@ def test_a_plot_that_cannot_be_written_is_refused_before_any_work(
 def test_a_plot_without_matplotlib_says_what_to_install(
     cli: Cli, labels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("maskspot.cli.compare.find_spec", lambda name: None)
+    monkeypatch.setattr("maskspot.cli.commands.compare.find_spec", lambda name: None)
     result = cli("compare", "fast", "-o", "plot.png")
     assert (result.code, result.err) == (
         2,
@@ -398,7 +398,7 @@ def test_the_documents_examples_run(
     """With the preset made small: as the page has it, it takes hours."""
     from dataclasses import replace
 
-    from maskspot.training.config import PRESETS
+    from maskspot.training.presets import PRESETS
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(
@@ -424,7 +424,7 @@ def test_a_new_run_of_folds_that_fails_is_kept_once_a_fold_has_begun(
     begun: bool, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("tensorflow", reason="needs maskspot[train]")
-    from maskspot.cli.train import carry_out
+    from maskspot.cli.commands.train import carry_out
 
     def fail(run: Run, listener: object) -> None:
         if begun:

@@ -6,7 +6,7 @@ import pytest
 
 from maskspot.errors import UsageError
 from maskspot.images import FILTERS, FITS
-from maskspot.training.config import PRESETS, resolve
+from maskspot.training.presets import PRESETS, resolve
 from maskspot.training.settings import Settings
 
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from maskspot.csv_tables import decoded, number, read_rows, rows_of
 from maskspot.datasets.labels import Layout, read_labels, target_of
-from maskspot.datasets.submission import check_submission
 from maskspot.errors import DataError
-from maskspot.evaluation.tables import read_predictions
-from maskspot.inputs import listed
-from maskspot.outputs import Sample
+from maskspot.evaluation.prediction_files import read_predictions
+from maskspot.inputs.lists import listed
+from maskspot.outputs.sample import Sample
+from maskspot.zindi.submission import check_submission
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32")
 ENDS = ("\n", "\r\n")

@@ -7,9 +7,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from maskspot.devices import DEVICES
 from maskspot.errors import UsageError
-from maskspot.predictor import Predictor
+from maskspot.model.predictor import Predictor
+from maskspot.model.providers import DEVICES
 
 if DEVICES["cuda"].provider not in onnxruntime.get_available_providers():
     pytest.skip("needs onnxruntime-gpu", allow_module_level=True)

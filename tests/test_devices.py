@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="needs maskspot[train]")
 from maskspot.errors import UsageError
-from maskspot.training import devices
-from maskspot.training.config import resolve
+from maskspot.training import accelerators as devices
+from maskspot.training.presets import resolve
 
 pytestmark = pytest.mark.train
 

@@ -17,8 +17,8 @@ import pytest
 from maskspot.cli import COMMANDS
 from maskspot.errors import MaskspotError
 from maskspot.images import MAX_PIXELS
-from maskspot.inputs import SUFFIXES
-from maskspot.training.config import PRESETS
+from maskspot.inputs.folders import SUFFIXES
+from maskspot.training.presets import PRESETS
 from maskspot.training.run import Run
 from maskspot.training.settings import Settings
 
@@ -82,7 +82,7 @@ def test_help_tells_what_every_argument_and_option_is(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     shown = cli(name, "--help").out
-    command = getattr(import_module(f"maskspot.cli.{COMMANDS[name]}"), name)
+    command = getattr(import_module(f"maskspot.cli.commands.{COMMANDS[name]}"), name)
     helps = [
         each.help
         for annotation in command.__annotations__.values()

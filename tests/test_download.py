@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("httpx", reason="needs maskspot[fetch]")
-from maskspot.datasets import http
-from maskspot.datasets.http import Token
-from maskspot.datasets.zindi import Zindi
 from maskspot.errors import DataError, ServiceError, UsageError
+from maskspot.zindi import http
+from maskspot.zindi.client import Zindi
+from maskspot.zindi.http import Token
 from tests import service as faults
 from tests.service import Fault, Service
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from maskspot.datasets import duplicates
-from maskspot.datasets.duplicates import groups, hashes, stratified_folds
+from maskspot.datasets import near_duplicates as duplicates
+from maskspot.datasets.near_duplicates import groups, hashes, stratified_folds
 from maskspot.errors import DataError
 
 Picture = Image.Image

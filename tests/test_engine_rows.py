@@ -7,7 +7,7 @@ import pytest
 
 from maskspot import Predictor
 from maskspot.engines.partitions import images_of
-from maskspot.inputs import find_items
+from maskspot.inputs.items import find_items
 
 
 @pytest.fixture(scope="module")

@@ -173,7 +173,7 @@ def test_a_file_that_keras_refuses_is_named(tmp_path: Path) -> None:
 
 def test_without_a_home_there_is_no_kept_token(monkeypatch: pytest.MonkeyPatch) -> None:
     platformdirs = pytest.importorskip("platformdirs", reason="needs maskspot[fetch]")
-    from maskspot.datasets.credentials import find_token, kept_file
+    from maskspot.zindi.credentials import find_token, kept_file
 
     def fail(_: str) -> None:
         raise RuntimeError("could not determine the home directory")
@@ -267,7 +267,7 @@ def test_the_service_is_asked_through_the_proxy_that_is_set(
     monkeypatch: pytest.MonkeyPatch, proxy: tuple[str, list[str]]
 ) -> None:
     pytest.importorskip("httpx", reason="needs maskspot[fetch]")
-    from maskspot.datasets.http import Http
+    from maskspot.zindi.http import Http
 
     at, asked = proxy
     monkeypatch.setenv("HTTP_PROXY", at)

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskspot.errors import DataError, UsageError
-from maskspot.evaluation.report import Question, evaluate
-from maskspot.evaluation.tables import read_columns, read_predictions
+from maskspot.evaluation.evaluate import Question, evaluate
+from maskspot.evaluation.prediction_files import read_columns, read_predictions
 
 Cli = Callable[..., Any]
 PAGE = Path(__file__).parent.parent / "docs" / "evaluating.md"

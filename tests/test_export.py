@@ -21,14 +21,16 @@ from maskspot.errors import DataError, ModelFileError, UsageError
 from maskspot.evaluation.calibration import Calibration, bounds_for, fit, quality
 from maskspot.evaluation.logistic import sigmoid
 from maskspot.evaluation.metrics import log_loss, summary
-from maskspot.exporting import compress, graph, samples
+from maskspot.exporting import calibration_images as samples
 from maskspot.exporting import export as exporting
+from maskspot.exporting import float16 as compress
+from maskspot.exporting import graph
 from maskspot.exporting.export import Options
 from maskspot.exporting.quantize import Quantized, Quantizer, quantize
 from maskspot.images import Preprocessing
-from maskspot.modelfile import KEY, ModelInfo, read_info
+from maskspot.model.info import KEY, ModelInfo, read_info
 from maskspot.training import network
-from maskspot.training.config import resolve
+from maskspot.training.presets import resolve
 from maskspot.training.run import Run
 from tests.runs import HELD_BACK, SIZE, SMALL, eager, finish
 

@@ -12,10 +12,10 @@ pytest.importorskip("tensorflow", reason="needs maskspot[train]")
 from maskspot.datasets.labels import Labelled, read_folders
 from maskspot.errors import DataError, UsageError
 from maskspot.training import network
-from maskspot.training.config import resolve
-from maskspot.training.pipeline import Examples, TrainingBatches
+from maskspot.training.batches import Examples, TrainingBatches
+from maskspot.training.presets import resolve
 from maskspot.training.run import Run
-from maskspot.training.teacher import FileTeacher, load_teacher
+from maskspot.training.teachers import FileTeacher, load_teacher
 from maskspot.training.train import train
 from tests.helpers import Silent, tiny_mobilenet
 

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from maskspot import Predictor, Score
-from maskspot import predictor as predicting
 from maskspot.errors import DataError, ModelFileError
 from maskspot.images import Preprocessing
-from maskspot.overlays import Overlays, overlay, peak, strength
+from maskspot.model import predictor as predicting
+from maskspot.model.heatmaps import Overlays, overlay, peak, strength
 
 Run = Callable[..., Any]
 

@@ -12,10 +12,12 @@ from typing import Any
 import onnxruntime
 import pytest
 
-from maskspot import Predictor, about, devices
+from maskspot import Predictor
 from maskspot._version import __version__
-from maskspot.cli import info
-from maskspot.models import find_model, shipped
+from maskspot.cli.commands import info
+from maskspot.model import describe as about
+from maskspot.model import providers as devices
+from maskspot.model.shipped import find_model, shipped
 
 Cli = Callable[..., Any]
 

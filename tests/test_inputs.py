@@ -29,12 +29,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from maskspot import containers, folders, remote
-from maskspot.archives import LIMITS
+from maskspot.archives.limits import LIMITS
 from maskspot.errors import DataError, DownloadError, ImageError, MaskspotError, UsageError
-from maskspot.folders import natural_key
-from maskspot.inputs import Item, choose, find_images, find_items, items_from, listed, match_names
-from maskspot.webpages import links
+from maskspot.inputs import archives as containers
+from maskspot.inputs import folders
+from maskspot.inputs import urls as remote
+from maskspot.inputs.folders import natural_key
+from maskspot.inputs.items import Item, find_images, find_items, items_from
+from maskspot.inputs.lists import listed
+from maskspot.inputs.names import match_items, match_names
+from maskspot.inputs.web_listings import links
 
 ROOT = Path(__file__).parent.parent
 PICTURE = b"the bytes of a picture"
@@ -770,7 +774,7 @@ def test_a_url_without_its_package_says_what_to_install(monkeypatch: pytest.Monk
 def test_nothing_but_a_url_asks_for_fsspec(tmp_path: Path) -> None:
     make_zip(tmp_path / "z.zip", FILES)
     code = (
-        "import sys; from maskspot.inputs import find_items; "
+        "import sys; from maskspot.inputs.items import find_items; "
         "light = {'zipfile', 'tarfile', 'csv', 'numpy', 'PIL', 'fsspec'} & set(sys.modules); "
         f"list(find_items([{str(tmp_path)!r} + '/*.zip'])); "
         "print(light, 'fsspec' in sys.modules)"
@@ -894,13 +898,13 @@ def test_paths_of_a_list_are_images_folders_and_archives_named_as_written(
 def test_a_submissions_images_are_chosen_as_training_chooses_them(tmp_path: Path) -> None:
     plant(tmp_path / "d", "a.jpg", "in/b.png", "in/c.jpg", "c.png")
     wanted = ["b", " in/c.jpg", "a.jpg", "c.png"]
-    chosen = choose(wanted, find_items([str(tmp_path / "d")]), Path("sample.csv"))
+    chosen = match_items(wanted, find_items([str(tmp_path / "d")]), Path("sample.csv"))
     images = match_names(wanted, find_images([tmp_path / "d"]), Path("sample.csv"))
     assert [item.name for item in chosen] == wanted == list(images)
     assert [item.path for item in chosen] == list(images.values())
     for bad, error in (("c", "c may be c.png or in/c.jpg: which"), ("z", "1 of the .* there: z$")):
         with pytest.raises(DataError, match=f"^sample.csv: {error}"):
-            choose([bad], find_items([str(tmp_path / "d")]), Path("sample.csv"))
+            match_items([bad], find_items([str(tmp_path / "d")]), Path("sample.csv"))
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
@@ -910,7 +914,7 @@ def test_of_a_tar_only_what_a_submission_names_stays_in_memory(mode: str, tmp_pa
     def peak(count: int) -> int:
         archive = make_tar(tmp_path / "t", dict(list(files.items())[:count]), mode)
         tracemalloc.start()
-        chosen[:] = choose(["7", "3.jpg"], find_items([str(archive)]), Path("s.csv"))
+        chosen[:] = match_items(["7", "3.jpg"], find_items([str(archive)]), Path("s.csv"))
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most

@@ -52,8 +52,20 @@ def test_a_stopped_prediction_leaves_the_old_output_and_what_it_needs_to_go_on(
 @pytest.mark.parametrize(
     "module",
     [
-        *("typer", "click.core", "maskspot.cli.console", "maskspot.cli.predict", "PIL.Image"),
-        *("numpy", "numpy.linalg", "onnxruntime", "maskspot.predictor", "maskspot.journal"),
+        *(
+            "typer",
+            "click.core",
+            "maskspot.cli.console",
+            "maskspot.cli.commands.predict",
+            "PIL.Image",
+        ),
+        *(
+            "numpy",
+            "numpy.linalg",
+            "onnxruntime",
+            "maskspot.model.predictor",
+            "maskspot.outputs.journal",
+        ),
     ],
 )
 @pytest.mark.parametrize(("kind", "words"), [("SIGINT", "interrupted\n"), ("SIGTERM", "")])

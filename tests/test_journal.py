@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from maskspot.errors import DataError, UsageError
 from maskspot.files import locked
-from maskspot.journal import Journal
-from maskspot.outputs import Form, write_scores
-from maskspot.results import Score
+from maskspot.model.score import Score
+from maskspot.outputs.form import Form
+from maskspot.outputs.journal import Journal
+from maskspot.outputs.writing import write_scores
 from tests.test_outputs import full_disk
 
 MADE_WITH = {"model": "default-1a2b", "max_pixels": 100, "fit": None}
@@ -296,11 +297,11 @@ def test_a_journal_that_another_run_takes_away_while_it_is_opened_is_not_taken(
     output: Path, monkeypatch: pytest.MonkeyPatch, other: Callable[[Path], object], left: str
 ) -> None:
     def late(path: Path) -> AbstractContextManager[bool]:
-        monkeypatch.setattr("maskspot.journal.locked", locked)
+        monkeypatch.setattr("maskspot.outputs.journal.locked", locked)
         other(output)
         return locked(path)
 
-    monkeypatch.setattr("maskspot.journal.locked", late)
+    monkeypatch.setattr("maskspot.outputs.journal.locked", late)
     with (
         pytest.raises(DataError, match="another maskspot is writing it"),
         Journal.open(output, MADE_WITH, resume=False),
@@ -376,8 +377,8 @@ CHILD = """
 import sys
 from pathlib import Path
 from maskspot.files import locked
-from maskspot.journal import Journal
-from maskspot.results import Score
+from maskspot.outputs.journal import Journal
+from maskspot.model.score import Score
 with Journal.open(Path(sys.argv[1]), {"model": "m"}, resume=True) as journal:
     for score in journal.finished():
         journal.write(score)

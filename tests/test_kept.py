@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from maskspot.files import write_text
-from maskspot.journal import Journal
+from maskspot.outputs.journal import Journal
 
 Run = Callable[..., Any]
 

@@ -11,10 +11,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from maskspot.evaluation.calibration import Calibration
 from maskspot.exporting.graph import compose, make_model, open_session
-from maskspot.exporting.layout import drop_idle_reshapes, transpose_first
+from maskspot.exporting.simplify import drop_idle_reshapes, transpose_first
 from maskspot.images import Preprocessing
-from maskspot.modelfile import INPUT, ModelInfo
-from maskspot.models import find_model
+from maskspot.model.info import INPUT, ModelInfo
+from maskspot.model.shipped import find_model
 
 pytestmark = pytest.mark.train
 

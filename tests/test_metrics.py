@@ -19,7 +19,7 @@ from maskspot.evaluation.metrics import (
     losses,
     summary,
 )
-from maskspot.evaluation.paired import delong, mcnemar
+from maskspot.evaluation.significance import delong, mcnemar
 
 Rows = list[tuple[int, float]]
 

@@ -8,8 +8,8 @@ import pytest
 
 from maskspot import Predictor
 from maskspot.errors import ModelFileError
-from maskspot.modelcheck import check_model
-from maskspot.models import find_model
+from maskspot.model.shipped import find_model
+from maskspot.model.validation import check_model
 
 FAST = find_model("fast").read_bytes()
 

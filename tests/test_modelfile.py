@@ -7,8 +7,8 @@ import pytest
 from maskspot import Predictor, __version__
 from maskspot.errors import ModelFileError
 from maskspot.images import Preprocessing
-from maskspot.modelfile import KEY, ModelInfo, read_info
-from maskspot.models import find_model
+from maskspot.model.info import KEY, ModelInfo, read_info
+from maskspot.model.shipped import find_model
 
 INFO = ModelInfo("mine", Preprocessing(64, "pad", "lanczos"), "efficientnet-b0", {"auc": 0.5})
 

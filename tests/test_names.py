@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskspot.errors import DataError
-from maskspot.inputs import choose, find_items, items_from
-from maskspot.names import ends_of, find_names, match_names, parts_of
+from maskspot.inputs.items import find_items, items_from
+from maskspot.inputs.names import ends_of, find_names, match_items, match_names, parts_of
 
 HERE = Path("labels.csv")
 KEYS = ("images/été 1.jpg", "images/sub/b.png", "images/b.png")
@@ -112,7 +112,7 @@ def test_labels_of_a_folder_are_evaluated_by_paths_of_another_system(
 
 def test_a_submission_may_spell_its_images_as_it_likes(pictures: Path) -> None:
     wanted = ["./a.jpg", "images/b", "x\\c.jpg"]
-    chosen = choose(wanted, find_items([str(pictures)]), HERE)
+    chosen = match_items(wanted, find_items([str(pictures)]), HERE)
     assert [(item.name, item.path) for item in chosen] == [
         (name, pictures / f"{letter}.jpg") for name, letter in zip(wanted, "abc", strict=True)
     ]

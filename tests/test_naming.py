@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from maskspot.errors import DataError
-from maskspot.naming import DEEPEST, LONGEST_PART, LONGEST_PATH, PathsBelow, make_folders
+from maskspot.safe_paths import DEEPEST, LONGEST_PART, LONGEST_PATH, PathsBelow, make_folders
 
 FOLDER = Path("/maps")
 

@@ -18,7 +18,7 @@ from maskspot import Predictor
 from maskspot.errors import DataError, DownloadError, UsageError
 from maskspot.exporting import export as exporting
 from maskspot.training import backbones, network, settings
-from maskspot.training.config import resolve
+from maskspot.training.presets import resolve
 from maskspot.training.run import Run
 from maskspot.training.train import train
 from tests.helpers import Silent, body, save_as_published

@@ -7,8 +7,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from maskspot.devices import DEVICES, has_bfloat16
-from maskspot.predictor import Predictor
+from maskspot.model.predictor import Predictor
+from maskspot.model.providers import DEVICES, has_bfloat16
 
 if DEVICES["openvino"].provider not in onnxruntime.get_available_providers():
     pytest.skip("needs onnxruntime-openvino", allow_module_level=True)

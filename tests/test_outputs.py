@@ -18,21 +18,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskspot import formats
 from maskspot.errors import DataError, ImageError, MissingExtraError, UsageError
 from maskspot.files import replacing
-from maskspot.journal import Journal
-from maskspot.outputs import (
-    Counts,
-    Form,
-    Format,
-    OnError,
-    Sample,
-    format_of,
-    sorted_scores,
-    write_scores,
-)
-from maskspot.results import Score
+from maskspot.model.score import Score
+from maskspot.outputs import formats
+from maskspot.outputs.form import Form, Format, OnError, format_of
+from maskspot.outputs.journal import Journal
+from maskspot.outputs.sample import Sample
+from maskspot.outputs.writing import Counts, sorted_scores, write_scores
 
 ODD = "=cmd|'/C calc'!A0,\"x\"\r\n\u2028😀caf\udce9.jpg"
 SCORES = [
@@ -260,12 +253,12 @@ def test_a_format_that_cannot_be_is_told_before_any_work(monkeypatch: pytest.Mon
     for name in ("sub.json", "sub.csv.gz", "a.b/sub.TSV", "sub.xlsx", "sub.csv~"):
         with pytest.raises(UsageError, match=rf"^--output: {name}: .* is none of .*--format"):
             format_of(Path(name), None)
-    monkeypatch.setattr("maskspot.outputs.find_spec", lambda _: object())
+    monkeypatch.setattr("maskspot.outputs.form.find_spec", lambda _: object())
     assert format_of(Path("a.pq"), None) == format_of(Path("a.parquet"), None) == "parquet"
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     with pytest.raises(UsageError, match="--format parquet: not for a terminal"):
         format_of(None, "parquet")
-    monkeypatch.setattr("maskspot.outputs.find_spec", lambda _: None)
+    monkeypatch.setattr("maskspot.outputs.form.find_spec", lambda _: None)
     with pytest.raises(MissingExtraError) as error:
         format_of(Path("sub.parquet"), None)
     assert str(error.value) == (
@@ -343,8 +336,9 @@ def test_an_output_appears_whole_or_not_at_all(tmp_path: Path, kind: Any) -> Non
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from maskspot.outputs import Form, write_scores
-from maskspot.results import Score
+from maskspot.outputs.form import Form
+from maskspot.outputs.writing import write_scores
+from maskspot.model.score import Score
 
 def scores():
     for at in range(10_000):
@@ -450,6 +444,8 @@ def test_sorting_holds_24_bytes_a_row(tmp_path: Path) -> None:
 
 
 def test_outputs_load_nothing_heavy() -> None:
-    code = "import sys, maskspot.outputs; print({'numpy', 'PIL', 'pyarrow'} & {*sys.modules})"
+    code = (
+        "import sys, maskspot.outputs.writing; print({'numpy', 'PIL', 'pyarrow'} & {*sys.modules})"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

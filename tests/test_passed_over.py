@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from maskspot.inputs import Item, find_items
+from maskspot.inputs.items import Item, find_items
 
 FORMS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 LONG = "deep/" * 30

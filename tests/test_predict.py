@@ -16,9 +16,9 @@ import maskspot
 from maskspot import Predictor
 from maskspot.errors import ModelFileError
 from maskspot.images import read_image
-from maskspot.inputs import Item, find_images
-from maskspot.models import find_model
-from maskspot.scoring import score
+from maskspot.inputs.items import Item, find_images
+from maskspot.model.shipped import find_model
+from maskspot.scoring.pipeline import score
 
 Run = Callable[..., object]
 

@@ -212,7 +212,7 @@ def test_ctrl_c_is_130_whatever_a_library_makes_of_it(
         except KeyboardInterrupt as error:
             raise ImportError("numpy failed") from error
 
-    monkeypatch.setattr("maskspot.predictor.Predictor.__init__", fail)
+    monkeypatch.setattr("maskspot.model.predictor.Predictor.__init__", fail)
     result = cli("predict", pictures)
     assert (result.code, result.err) == (130, "interrupted\n")
 

@@ -22,12 +22,13 @@ import pytest
 from PIL import Image
 
 import maskspot
-from maskspot import Predictor, Score, devices
-from maskspot import cache as caching
-from maskspot.cache import Cache
+from maskspot import Predictor, Score
 from maskspot.errors import DataError, ImageError, UsageError
-from maskspot.inputs import Item
-from maskspot.scoring import score
+from maskspot.inputs.items import Item
+from maskspot.model import providers as devices
+from maskspot.scoring import cache as caching
+from maskspot.scoring.cache import Cache
+from maskspot.scoring.pipeline import score
 
 
 def same(score: Score, other: Score) -> bool:
@@ -130,7 +131,7 @@ def test_threads_may_share_a_predictor(predictor: Predictor, pictures: Path) -> 
 def test_a_predictor_travels_to_another_process(
     predictor: Predictor, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content = (Path(maskspot.__file__).parent / "models" / "fast.onnx").read_bytes()
+    content = (Path(maskspot.__file__).parent / "model/shipped" / "fast.onnx").read_bytes()
     (tmp_path / "mine.onnx").write_bytes(content)
     monkeypatch.chdir(tmp_path)
     mine = Predictor("mine.onnx", max_pixels=10**6)
@@ -143,7 +144,7 @@ def test_a_predictor_travels_to_another_process(
 
 
 def test_the_id_is_of_the_files_content(tmp_path: Path) -> None:
-    models = Path(maskspot.__file__).parent / "models"
+    models = Path(maskspot.__file__).parent / "model/shipped"
     (tmp_path / "other.onnx").write_bytes((models / "fast.onnx").read_bytes())
     assert Predictor("fast").id == Predictor(tmp_path / "other.onnx").id != Predictor().id
 

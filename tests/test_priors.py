@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from maskspot import Predictor
 from maskspot.errors import UsageError
-from maskspot.priors import at_prior
+from maskspot.model.priors import at_prior
 
 shares = st.floats(1e-6, 1 - 1e-6)
 

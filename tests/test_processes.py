@@ -15,11 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskspot import Predictor, devices, processes
+import maskspot
+from maskspot import Predictor
 from maskspot.errors import ImageError
-from maskspot.inputs import Item
-from maskspot.processes import Processes
-from maskspot.scoring import score
+from maskspot.inputs.items import Item
+from maskspot.model import providers as devices
+from maskspot.scoring import processes
+from maskspot.scoring.pipeline import score
+from maskspot.scoring.processes import Processes
 from tests.helpers import wait_for
 
 Named = list[tuple[str, Any]]
@@ -152,7 +155,7 @@ def test_a_process_that_dies_costs_no_image(fast: Predictor, pictures: Path) -> 
 
 def test_a_model_that_was_replaced_is_not_scored_with(tmp_path: Path, pictures: Path) -> None:
     file = tmp_path / "model.onnx"
-    models = Path(processes.__file__).parent / "models"
+    models = Path(maskspot.__file__).parent / "model/shipped"
     file.write_bytes((models / "fast.onnx").read_bytes())
     mine = Predictor(file)
     file.write_bytes((models / "default.onnx").read_bytes())
@@ -221,7 +224,7 @@ import sys
 import threading
 import time
 from maskspot import Predictor
-from maskspot.processes import Processes
+from maskspot.scoring.processes import Processes
 if __name__ == "__main__":
     with Processes(Predictor("fast"), 2, 2, patience=0) as ours:
         ours.predict_batch([])

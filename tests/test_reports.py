@@ -16,8 +16,8 @@ from PIL import Image
 
 from maskspot import Predictor
 from maskspot.evaluation.calibration import reliability
+from maskspot.model.score import Score
 from maskspot.reporting.album import Album, thumbnail
-from maskspot.results import Score
 
 Cli = Callable[..., Any]
 
@@ -276,7 +276,7 @@ def test_the_page_may_load_nothing_and_run_no_other_script(predicted: Path) -> N
 def test_a_resumed_report_has_all_pictures(
     cli: Cli, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, show: Any
 ) -> None:
-    from maskspot.journal import Journal
+    from maskspot.outputs.journal import Journal
 
     write, sub, file = Journal.write, tmp_path / "sub.csv", tmp_path / "report.html"
 

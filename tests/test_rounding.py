@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from maskspot.exporting.graph import LOGIT, make_model, run
 from maskspot.exporting.quantize import Quantizer
 from maskspot.exporting.rounding import refine, round_columns
-from maskspot.modelfile import INPUT
+from maskspot.model.info import INPUT
 
 pytestmark = pytest.mark.train
 

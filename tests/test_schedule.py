@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskspot.training.config import resolve
+from maskspot.training.presets import resolve
 from maskspot.training.schedule import best_epoch, image_size, learning_rate, should_stop
 
 losses = st.lists(st.floats(0.01, 2.0), min_size=1, max_size=60)

@@ -24,7 +24,7 @@ from PIL import Image
 
 import maskspot
 from maskspot import Predictor
-from maskspot.overlays import strength
+from maskspot.model.heatmaps import strength
 
 for module in ("starlette", "uvicorn", "prometheus_client"):
     pytest.importorskip(module, reason="needs maskspot[serve]")
@@ -32,11 +32,12 @@ httpx = pytest.importorskip("httpx")
 
 from prometheus_client.parser import text_string_to_metric_families  # noqa: E402
 
-from maskspot.serving import bodies, connection  # noqa: E402
+from maskspot.serving import connection  # noqa: E402
+from maskspot.serving import uploads as bodies  # noqa: E402
 from maskspot.serving.app import Service  # noqa: E402
 from maskspot.serving.guard import Guard  # noqa: E402
 from maskspot.serving.limits import Limits, Refusal  # noqa: E402
-from maskspot.serving.work import Workers  # noqa: E402
+from maskspot.serving.workers import Workers  # noqa: E402
 from tests.helpers import wait_for  # noqa: E402
 from tests.serving import Held, running, talk  # noqa: E402
 

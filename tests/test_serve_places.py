@@ -16,11 +16,11 @@ import httpx  # noqa: E402
 from starlette.applications import Starlette  # noqa: E402
 from starlette.routing import Mount  # noqa: E402
 
-from maskspot.serving import bodies  # noqa: E402
+from maskspot.serving import uploads as bodies  # noqa: E402
 from maskspot.serving.app import Service  # noqa: E402
-from maskspot.serving.front import own_path  # noqa: E402
 from maskspot.serving.guard import Guard  # noqa: E402
 from maskspot.serving.limits import Limits  # noqa: E402
+from maskspot.serving.middleware import own_path  # noqa: E402
 from tests.serving import running, talk  # noqa: E402
 
 TOKEN = "t" * 20

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 pytest.importorskip("httpx", reason="needs maskspot[fetch]")
-from maskspot.datasets import http, zindi
-from maskspot.datasets.submission import check_submission
 from maskspot.errors import DataError
+from maskspot.zindi import client as zindi
+from maskspot.zindi import http
+from maskspot.zindi.submission import check_submission
 from tests import service as faults
 from tests.service import Fault, Service
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskspot import threads as maskspot_threads
-from maskspot.threads import ordered, usable_cpus
+from maskspot import parallel as maskspot_threads
+from maskspot.cpus import usable_cpus
+from maskspot.parallel import map_in_order
 
 
 @given(st.integers(0, 50), st.integers(1, 8), st.integers(1, 7))
@@ -22,13 +23,15 @@ def test_results_come_in_order_whatever_the_threads_and_batches(
         time.sleep(0.0001 * (sum(batch) % 3))
         return [2 * each for each in batch]
 
-    assert list(ordered(double, range(count), threads, batch_size)) == [*range(0, 2 * count, 2)]
+    assert list(map_in_order(double, range(count), threads, batch_size)) == [
+        *range(0, 2 * count, 2)
+    ]
 
 
 def test_an_endless_source_is_drawn_only_as_far_as_needed() -> None:
     drawn = []
     source = (drawn.append(at) or at for at in itertools.count())
-    results = ordered(lambda batch: batch, source, 2, 3)
+    results = map_in_order(lambda batch: batch, source, 2, 3)
     assert list(itertools.islice(results, 10)) == list(range(10))
     results.close()
     assert len(drawn) <= 10 + 2 * 4 * 3
@@ -40,7 +43,7 @@ def test_a_failure_reaches_the_caller_and_stops_the_threads() -> None:
             raise ValueError("three")
         return batch
 
-    results = ordered(fail, itertools.count(), 2)
+    results = map_in_order(fail, itertools.count(), 2)
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="three"):
         next(results)
@@ -64,7 +67,7 @@ def test_what_is_done_goes_out_before_more_is_drawn() -> None:
             drawn.append(at)
 
     drawn: list[int] = []
-    for each in ordered(work, slow(), 2):
+    for each in map_in_order(work, slow(), 2):
         assert len(drawn) <= each + 1
 
 
@@ -86,7 +89,7 @@ def test_closing_waits_for_what_runs_and_not_for_what_hangs(
             ended.append(2)
         return batch
 
-    results = ordered(work, itertools.count(), 3)
+    results = map_in_order(work, itertools.count(), 3)
     assert next(results) == 0
     started = time.monotonic()
     results.close()
@@ -146,7 +149,7 @@ def test_what_came_before_a_failing_source_is_done(batch_size: int) -> None:
         yield from range(5)
         raise OSError("gone")
 
-    results = ordered(lambda batch: batch, source(), 2, batch_size)
+    results = map_in_order(lambda batch: batch, source(), 2, batch_size)
     assert [next(results) for _ in range(5)] == list(range(5))
     with pytest.raises(OSError, match="gone"):
         next(results)

@@ -21,12 +21,14 @@ from maskspot.errors import DataError, ExportError, ImageError
 from maskspot.evaluation.metrics import log_loss
 from maskspot.exporting import export as exporting
 from maskspot.images import Preprocessing
-from maskspot.modelfile import ModelInfo
-from maskspot.training import loop, network, objective
-from maskspot.training.config import PRESETS, resolve
-from maskspot.training.loop import averaged, predict
-from maskspot.training.pipeline import Examples, TrainingBatches, split
-from maskspot.training.pixels import load_pixels
+from maskspot.model.info import ModelInfo
+from maskspot.training import fit as loop
+from maskspot.training import losses as objective
+from maskspot.training import network
+from maskspot.training.batches import Examples, TrainingBatches, split
+from maskspot.training.fit import averaged, predict
+from maskspot.training.pixel_cache import load_pixels
+from maskspot.training.presets import PRESETS, resolve
 from maskspot.training.run import Run
 from maskspot.training.train import train
 from tests.helpers import Silent, tiny_mobilenet

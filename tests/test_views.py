@@ -13,7 +13,7 @@ from maskspot.datasets.boxes import Boxes, read_boxes
 from maskspot.datasets.labels import Labelled
 from maskspot.errors import DataError
 from maskspot.images import Preprocessing
-from maskspot.training.config import resolve
+from maskspot.training.presets import resolve
 from maskspot.training.views import draw_view, mask_grid
 
 CROPS = resolve(options={"boxes": "boxes.csv", "box_crops": 1.0, "crop": 0.3})

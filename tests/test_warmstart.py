@@ -17,12 +17,12 @@ from maskspot.evaluation.calibration import Calibration, logits
 from maskspot.evaluation.logistic import sigmoid
 from maskspot.evaluation.metrics import log_loss
 from maskspot.exporting import export as exporting
-from maskspot.exporting.compress import to_float16
+from maskspot.exporting.float16 import to_float16
 from maskspot.exporting.graph import compose
 from maskspot.images import Preprocessing
-from maskspot.modelfile import ModelInfo
+from maskspot.model.info import ModelInfo
 from maskspot.training import network, warmstart
-from maskspot.training.config import resolve
+from maskspot.training.presets import resolve
 from maskspot.training.warmstart import load_model_file
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]

@@ -21,7 +21,7 @@ from maskspot.exporting.export import Options
 from maskspot.exporting.graph import compose, make_model, open_session
 from maskspot.exporting.windows import Windows, keras_logits, soft_maximum, views_of, windowed
 from maskspot.images import Preprocessing
-from maskspot.modelfile import INPUT, ModelInfo
+from maskspot.model.info import INPUT, ModelInfo
 from maskspot.training import network, warmstart
 from maskspot.training.run import Run
 from tests.runs import finished_run

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from maskspot._version import __version__
 
 if TYPE_CHECKING:
-    from maskspot.predictor import Predictor
-    from maskspot.results import Score
+    from maskspot.model.predictor import Predictor
+    from maskspot.model.score import Score
 
 # onnxruntime sends its makers what it runs, on Linux too, unless this is set before
 # it is loaded; what is done with photos is nobody else's business. Your own setting is left alone.
@@ -29,8 +29,8 @@ def load(model: str | os.PathLike[str] | None = None) -> "Predictor":
     Raises:
         maskspot.errors.ModelFileError: it is missing, damaged, or not understood.
     """
-    from maskspot.models import DEFAULT
-    from maskspot.predictor import Predictor
+    from maskspot.model.predictor import Predictor
+    from maskspot.model.shipped import DEFAULT
 
     return Predictor(DEFAULT if model is None else model)
 
@@ -38,11 +38,11 @@ def load(model: str | os.PathLike[str] | None = None) -> "Predictor":
 def __getattr__(name: str) -> Any:
     """Import what is asked for only then: the predictor brings numpy and onnxruntime."""
     if name == "Predictor":
-        from maskspot.predictor import Predictor
+        from maskspot.model.predictor import Predictor
 
         return Predictor
     if name == "Score":
-        from maskspot.results import Score
+        from maskspot.model.score import Score
 
         return Score
     raise AttributeError(f"module 'maskspot' has no attribute {name!r}")

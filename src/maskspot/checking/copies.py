@@ -10,7 +10,7 @@ import numpy as np
 
 from maskspot.checking.photos import Photo
 from maskspot.checking.problems import Problem
-from maskspot.datasets.duplicates import BITS, DISTANCE, Hashes, neighbours
+from maskspot.datasets.near_duplicates import BITS, DISTANCE, Hashes, neighbours
 
 
 def exact_copies(photos: Sequence[Photo]) -> Iterator[Problem]:

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskspot.checking.problems import Problem
-from maskspot.datasets.duplicates import Hashes, hashes
+from maskspot.cpus import usable_cpus
+from maskspot.datasets.near_duplicates import Hashes, hashes
 from maskspot.errors import ImageError
 from maskspot.files import sha256
 from maskspot.images import Preprocessing, open_image
-from maskspot.threads import usable_cpus
 
 SMALL = 64
 """Pixels of the shorter side below which an image is small: a quarter of a network's input."""

@@ -55,7 +55,7 @@ def build(words: Sequence[str] = ()) -> "typer.Typer":
     app.callback()(root)
     first = [word for word in words if not word.startswith("-")][:1]
     for name in first if first and first[0] in COMMANDS and words[0] != "--help" else COMMANDS:
-        module = import_module(f"maskspot.cli.{COMMANDS[name]}")
+        module = import_module(f"maskspot.cli.commands.{COMMANDS[name]}")
         app.command()(getattr(module, name))
     return app
 

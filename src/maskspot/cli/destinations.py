@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from maskspot.errors import MaskspotError, UsageError
 from maskspot.files import check_target, is_stream
-from maskspot.folders import is_image
+from maskspot.inputs.folders import is_image
 
 if TYPE_CHECKING:
-    from maskspot.inputs import Item
+    from maskspot.inputs.items import Item
 
 
 class Destinations:
@@ -134,7 +134,7 @@ class Destinations:
 def _beside(option: str, path: Path) -> Iterator[Path]:
     """Give the files that are written beside a destination."""
     if option == "--output":
-        from maskspot.journal import Journal
+        from maskspot.outputs.journal import Journal
 
         journal = Journal.path_for(path)
         yield from (journal, journal.with_name(f"{journal.name}.new"))

@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 from maskspot.cli.console import progress_bar, say, warn
 from maskspot.cli.pictures import report_of, watching
-from maskspot.devices import processes_for
 from maskspot.errors import DataError
-from maskspot.outputs import Counts, Form, sorted_scores, write_scores
-from maskspot.predictor import Predictor
-from maskspot.scoring import score
+from maskspot.model.predictor import Predictor
+from maskspot.model.providers import processes_for
+from maskspot.outputs.form import Form
+from maskspot.outputs.writing import Counts, sorted_scores, write_scores
+from maskspot.scoring.pipeline import score
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from maskspot.cache import Cache
-    from maskspot.inputs import Item
-    from maskspot.journal import Journal
-    from maskspot.processes import Processes
-    from maskspot.results import Score
+    from maskspot.inputs.items import Item
+    from maskspot.model.score import Score
+    from maskspot.outputs.journal import Journal
+    from maskspot.scoring.cache import Cache
+    from maskspot.scoring.processes import Processes
 
 
 def predict_locally(
@@ -105,7 +106,7 @@ def predict_locally(
 
 
 def _warn_of_two_runtimes() -> None:
-    from maskspot.devices import installed_runtimes, two_runtimes
+    from maskspot.model.providers import installed_runtimes, two_runtimes
 
     runtimes = list(installed_runtimes())
     if len(runtimes) > 1:
@@ -115,7 +116,7 @@ def _warn_of_two_runtimes() -> None:
 def _journal(
     output: Path | None, made_by: Mapping[str, Any], resume: bool | None
 ) -> "AbstractContextManager[Journal]":
-    from maskspot.journal import Journal
+    from maskspot.outputs.journal import Journal
 
     return Journal.open(output, made_by, resume) if output else Journal.temporary()
 
@@ -128,7 +129,7 @@ def _processes(
     count = min(asked or processes_for(predictor.device, threads), threads)
     if count == 1:
         return None
-    from maskspot import processes
+    from maskspot.scoring import processes
 
     patience = 0 if asked else processes.PATIENCE
     return stack.enter_context(processes.Processes(predictor, count, threads, patience))
@@ -136,7 +137,7 @@ def _processes(
 
 @contextmanager
 def _cache(file: Path, made_by: Mapping[str, Any]) -> "Iterator[Cache]":
-    from maskspot.cache import Cache
+    from maskspot.scoring.cache import Cache
 
     with closing(Cache(file, json.dumps(made_by))) as cache:
         yield cache

@@ -12,7 +12,7 @@ from maskspot.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from maskspot.engines.partitions import Partition
-    from maskspot.outputs import Form
+    from maskspot.outputs.form import Form
 
 
 def predict_on_ray(
@@ -44,8 +44,8 @@ def predict_on_ray(
         partition: images in each file.
         quiet: only warnings and errors.
     """
-    from maskspot.models import find_model
-    from maskspot.predictor import Predictor
+    from maskspot.model.predictor import Predictor
+    from maskspot.model.shipped import find_model
 
     if output is None:
         raise UsageError("--engine ray: name a folder for its files with --output")

@@ -6,12 +6,12 @@ That begins before the command line is parsed, and before Typer is even imported
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from maskspot.models import DEFAULT
+from maskspot.model.shipped import DEFAULT
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from maskspot.predictor import Predictor
+    from maskspot.model.predictor import Predictor
 
 USUAL: Mapping[str, Any] = {"device": "auto", "batch_size": None, "draft": None, "prior": None}
 """How `predict` opens a model where no option says otherwise."""
@@ -50,7 +50,7 @@ def _open(model: str, options: Mapping[str, Any]) -> "Future[Predictor]":
 
     from PIL import Image
 
-    from maskspot.predictor import Predictor
+    from maskspot.model.predictor import Predictor
 
     pool = ThreadPoolExecutor(1, thread_name_prefix="maskspot")
     predictor = pool.submit(Predictor, model, **options)

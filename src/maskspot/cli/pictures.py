@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from maskspot.predictor import Watch
+    from maskspot.model.predictor import Watch
+    from maskspot.model.score import Score
     from maskspot.reporting.predictions import PredictionReport
-    from maskspot.results import Score
 
 
 def report_of(file: Path | None, threshold: float | None) -> "PredictionReport | None":
@@ -24,7 +24,7 @@ def watching(heatmaps: Path | None, page: "PredictionReport | None") -> "Watch |
     """Return what sees each image that was scored, if anything is to."""
     watchers: list[Watch] = [page.watch] if page else []
     if heatmaps:
-        from maskspot.overlays import Overlays
+        from maskspot.model.heatmaps import Overlays
 
         watchers.append(Overlays(heatmaps).save)
     if not watchers:

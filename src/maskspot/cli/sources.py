@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from maskspot.errors import MaskspotError, UsageError
 
 if TYPE_CHECKING:
-    from maskspot.inputs import Item
+    from maskspot.inputs.items import Item
 
 
 def find(
@@ -22,7 +22,8 @@ def find(
     Raises:
         UsageError: neither or both of them are there.
     """
-    from maskspot.inputs import find_items, items_from, listed
+    from maskspot.inputs.items import find_items, items_from
+    from maskspot.inputs.lists import listed
 
     if images and listing:
         raise UsageError("--from: name images or a list of them, not both")
@@ -37,7 +38,8 @@ def find(
 
 def count_images(images: list[str]) -> int | None:
     """Return how many images there are, where files and folders are all that is named."""
-    from maskspot.inputs import SUFFIXES, find_items
+    from maskspot.inputs.folders import SUFFIXES
+    from maskspot.inputs.items import find_items
 
     plain = (image.lower().endswith(SUFFIXES) or os.path.isdir(image) for image in images)
     if not images or not all(plain):

@@ -11,9 +11,9 @@ from maskspot.comparing.latency import Latency, measure
 from maskspot.comparing.parameters import count_parameters
 from maskspot.comparing.pareto import pareto_front
 from maskspot.comparing.quality import Exam, Judgement, judge_all, own_judgement
-from maskspot.evaluation.report import Question
-from maskspot.models import find_model
-from maskspot.predictor import Predictor
+from maskspot.evaluation.evaluate import Question
+from maskspot.model.predictor import Predictor
+from maskspot.model.shipped import find_model
 
 METRICS = ("log_loss", "accuracy")
 """How good a model is: attributes of `Judgement`."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from maskspot.errors import DataError, UsageError
 from maskspot.extras import require_train
-from maskspot.models import find_model, shipped
+from maskspot.model.shipped import find_model, shipped
 
 if TYPE_CHECKING:
     from maskspot.training.run import Run

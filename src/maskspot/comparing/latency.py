@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maskspot.predictor import Predictor
+from maskspot.model.predictor import Predictor
 
 _TURN = 0.05
 """Seconds that a turn takes at least, if one pass takes less."""

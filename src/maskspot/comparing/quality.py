@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike
 from maskspot.csv_tables import read_rows
 from maskspot.errors import DataError
 from maskspot.evaluation.bootstrap import Estimate
-from maskspot.evaluation.report import Question, assess
-from maskspot.inputs import Item
-from maskspot.modelfile import ModelInfo
-from maskspot.predictor import Predictor
-from maskspot.scoring import score
+from maskspot.evaluation.evaluate import Question, assess
+from maskspot.inputs.items import Item
+from maskspot.model.info import ModelInfo
+from maskspot.model.predictor import Predictor
+from maskspot.scoring.pipeline import score
 
 if TYPE_CHECKING:
     from maskspot.training.run import Run

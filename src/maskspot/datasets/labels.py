@@ -7,8 +7,9 @@ from pathlib import Path
 
 from maskspot.csv_tables import is_number, number, read_rows
 from maskspot.errors import DataError, UsageError
-from maskspot.folders import is_image
-from maskspot.inputs import find_images, match_names
+from maskspot.inputs.folders import is_image
+from maskspot.inputs.items import find_images
+from maskspot.inputs.names import match_names
 
 LABEL_FILES = ("train_labels.csv", "train.csv", "labels.csv")
 """Names under which a folder's labels are looked for, in this order, whatever their case."""

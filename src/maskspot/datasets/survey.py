@@ -9,7 +9,8 @@ from maskspot.csv_tables import read_rows
 from maskspot.datasets.labels import Layout, csv_files, find_labels, read_labels
 from maskspot.errors import DataError, ImageError
 from maskspot.images import open_rgb
-from maskspot.inputs import find_images, find_names
+from maskspot.inputs.items import find_images
+from maskspot.inputs.names import find_names
 
 
 @dataclass(frozen=True)

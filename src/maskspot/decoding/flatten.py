@@ -47,7 +47,7 @@ def _flatten(image: Image.Image, profile: object) -> Image.Image:
 
 def _opaque(image: Image.Image, profile: object) -> Image.Image:
     if profile:
-        from maskspot.colours import to_srgb
+        from maskspot.decoding.colours import to_srgb
 
         plain = image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
         image = to_srgb(plain, profile)

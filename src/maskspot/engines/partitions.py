@@ -16,7 +16,7 @@ from maskspot.errors import (
     UsageError,
     fail,
 )
-from maskspot.inputs import Item
+from maskspot.inputs.items import Item
 
 if TYPE_CHECKING:
     from maskspot.images import ImageSource
@@ -119,8 +119,8 @@ def _pointed_at(path: str) -> list[Image]:
 
     An archive that is damaged gives what comes before the damage, and then the reason.
     """
-    from maskspot.inputs import items_from
-    from maskspot.remote import public
+    from maskspot.inputs.items import items_from
+    from maskspot.inputs.urls import public
 
     found: list[Image] = []
     try:

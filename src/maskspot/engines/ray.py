@@ -11,8 +11,8 @@ from uuid import uuid4
 
 from maskspot.engines.partitions import Partition, number_of
 from maskspot.errors import UsageError
-from maskspot.outputs import Form
-from maskspot.predictor import Predictor
+from maskspot.model.predictor import Predictor
+from maskspot.outputs.form import Form
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskspot.engines.partitions import images_of
-from maskspot.models import find_model
-from maskspot.outputs import Form
-from maskspot.predictor import Predictor
+from maskspot.model.predictor import Predictor
+from maskspot.model.shipped import find_model
+from maskspot.outputs.form import Form
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from maskspot.cpus import usable_cpus
 from maskspot.csv_tables import read_rows
 from maskspot.datasets.labels import Labelled, read_folders
 from maskspot.errors import DataError, ImageError, UsageError
@@ -18,8 +19,7 @@ from maskspot.exporting.graph import open_session
 from maskspot.exporting.heatmap import CELLS
 from maskspot.exporting.windows import WHOLE, Windows
 from maskspot.images import Preprocessing
-from maskspot.modelfile import INPUT
-from maskspot.threads import usable_cpus
+from maskspot.model.info import INPUT
 from maskspot.training.run import Run
 
 LEAST_IMAGES = 100

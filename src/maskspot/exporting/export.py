@@ -25,15 +25,15 @@ from maskspot.exporting.calibrating import (
     source_of,
     view_logits,
 )
-from maskspot.exporting.compress import SHARES, to_float16
+from maskspot.exporting.calibration_images import read_samples
+from maskspot.exporting.float16 import SHARES, to_float16
 from maskspot.exporting.graph import OPSET, compose, network_of, set_info
 from maskspot.exporting.quantize import Quantized, quantize
-from maskspot.exporting.samples import read_samples
 from maskspot.exporting.windows import Windows, keras_logits, views_of, windowed
 from maskspot.files import replacing
 from maskspot.images import Preprocessing
-from maskspot.modelfile import INPUT, ModelInfo
-from maskspot.predictor import Predictor
+from maskspot.model.info import INPUT, ModelInfo
+from maskspot.model.predictor import Predictor
 from maskspot.training import network
 from maskspot.training.run import Run
 

@@ -13,8 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 from maskspot.errors import ExportError
 from maskspot.evaluation.calibration import Calibration
 from maskspot.exporting.heatmap import CELLS, add_heatmap
-from maskspot.exporting.layout import drop_idle_reshapes, transpose_first
-from maskspot.modelfile import INPUT, KEY, OUTPUT, ModelInfo
+from maskspot.exporting.simplify import drop_idle_reshapes, transpose_first
+from maskspot.model.info import INPUT, KEY, OUTPUT, ModelInfo
 
 OPSET = 17
 _IR_VERSION = 8  # of the time of opset 17: an onnxruntime refuses versions later than its own

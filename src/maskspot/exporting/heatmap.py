@@ -13,7 +13,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from maskspot.evaluation.calibration import Calibration
-from maskspot.modelfile import HEATMAP
+from maskspot.model.info import HEATMAP
 
 _FLATTENING = ("Squeeze", "Reshape", "Flatten")
 

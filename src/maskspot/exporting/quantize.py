@@ -19,11 +19,11 @@ from onnxruntime.quantization import (
 
 from maskspot.evaluation.calibration import Calibration
 from maskspot.evaluation.metrics import log_loss
-from maskspot.exporting.compress import to_float16
+from maskspot.exporting.calibration_images import Samples
+from maskspot.exporting.float16 import to_float16
 from maskspot.exporting.graph import make_model, open_session, run
 from maskspot.exporting.rounding import refine
-from maskspot.exporting.samples import Samples
-from maskspot.modelfile import INPUT
+from maskspot.model.info import INPUT
 
 _WITH_WEIGHTS = ("Conv", "MatMul", "Gemm")
 _BETWEEN = ("Add", "Clip", "Relu")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from maskspot.exporting.graph import open_session
-from maskspot.modelfile import INPUT
+from maskspot.model.info import INPUT
 
 _Array = NDArray[np.float64]
 

@@ -20,7 +20,7 @@ from maskspot.errors import ExportError
 from maskspot.exporting.graph import LOGIT, make_model, prefixed, share_constants
 from maskspot.exporting.heatmap import CELLS, Nodes, add_cells
 from maskspot.exporting.shrink import shrink_nodes, shrunk
-from maskspot.modelfile import INPUT
+from maskspot.model.info import INPUT
 
 ENLARGED = 7 / 4
 """Side of the larger pass by that of the network's input: 448 to 256 pixels."""

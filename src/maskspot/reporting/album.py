@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from maskspot.cpus import usable_cpus
 from maskspot.errors import ImageError
-from maskspot.folders import path_key
 from maskspot.images import open_image
-from maskspot.inputs import Item
-from maskspot.overlays import strength
-from maskspot.results import Score
-from maskspot.threads import ordered, usable_cpus
+from maskspot.inputs.folders import path_key
+from maskspot.inputs.items import Item
+from maskspot.model.heatmaps import strength
+from maskspot.model.score import Score
+from maskspot.parallel import map_in_order
 
 LIMIT = 10_000
 """Pictures in a report, of some 3.5 kB each."""
@@ -95,7 +96,7 @@ class Album:
             return [None] * len(batch)
 
         wanted = (item for item in items if item.name in probabilities)
-        for _ in ordered(take, wanted, usable_cpus(), 1):
+        for _ in map_in_order(take, wanted, usable_cpus(), 1):
             pass
 
     def pictures(self) -> list[Picture]:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from maskspot.checking.check import Report, counts
 from maskspot.checking.problems import FATAL, KINDS, Problem
+from maskspot.cpus import usable_cpus
 from maskspot.errors import ImageError
 from maskspot.images import open_rgb
+from maskspot.parallel import map_in_order
 from maskspot.reporting.album import LIMIT, thumbnail
 from maskspot.reporting.page import Card, Group, Page, Table
-from maskspot.threads import ordered, usable_cpus
 
 
 def check_page(report: Report, folder: Path, with_oof: bool) -> Page:
@@ -44,7 +45,9 @@ def check_page(report: Report, folder: Path, with_oof: bool) -> Page:
             ("problems and doubts", f"{len(report.problems):,}", ""),
         ],
         groups=[Group(kind, kind, count) for kind, count in found.items()],
-        cards=list(ordered(lambda batch: [card(each) for each in batch], shown, usable_cpus(), 1)),
+        cards=list(
+            map_in_order(lambda batch: [card(each) for each in batch], shown, usable_cpus(), 1)
+        ),
         tables=[_kinds(found)] if found else [],
     )
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from maskspot.evaluation.bootstrap import Estimate
-from maskspot.evaluation.report import Comparison, Quality, Report, Slice
-from maskspot.evaluation.wording import METRICS, interval, number
+from maskspot.evaluation.evaluate import Comparison, Quality, Report, Slice
+from maskspot.evaluation.formatting import METRICS, interval, number
 from maskspot.reporting import plots
 from maskspot.reporting.album import Picture
 from maskspot.reporting.page import Group, Page, Table

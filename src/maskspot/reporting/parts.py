@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from maskspot.about import describe, model_rows
+from maskspot.model.describe import describe, model_rows
 from maskspot.reporting.album import Picture
 from maskspot.reporting.page import Card
 

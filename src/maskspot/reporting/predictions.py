@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from maskspot.model.score import Score
 from maskspot.reporting import plots
 from maskspot.reporting.album import Album, Picture, uncertainty
 from maskspot.reporting.page import Card, Group, Page
 from maskspot.reporting.parts import card_of, left_out, model_parts
-from maskspot.results import Score
 
 NAMED = 1000
 """Images that could not be read which a report names."""

@@ -14,23 +14,16 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from maskspot.errors import MaskspotError
-from maskspot.predictor import Predictor
+from maskspot.model.predictor import Predictor
 from maskspot.serving import pages
-from maskspot.serving.answers import as_json, error, result
-from maskspot.serving.bodies import (
-    Gone,
-    Image,
-    content_type,
-    images_of,
-    is_one_image,
-    read_body,
-)
-from maskspot.serving.front import GONE, Front
 from maskspot.serving.guard import Guard
 from maskspot.serving.limits import Limits, Load, Refusal, Upload, overload
 from maskspot.serving.metrics import CONTENT_TYPE, Metrics
+from maskspot.serving.middleware import GONE, Front
 from maskspot.serving.openapi import document
-from maskspot.serving.work import Workers
+from maskspot.serving.responses import as_json, error, result
+from maskspot.serving.uploads import Gone, Image, content_type, images_of, is_one_image, read_body
+from maskspot.serving.workers import Workers
 
 _log = logging.getLogger("maskspot.serving")
 _T = TypeVar("_T")

@@ -3,8 +3,8 @@
 from typing import Any
 
 from maskspot._version import __version__
-from maskspot.serving.bodies import FORM, JSON, NAME
 from maskspot.serving.limits import Limits
+from maskspot.serving.uploads import FORM, JSON, NAME
 
 _NUMBER, _TEXT, _COUNT = ({"type": [kind, "null"]} for kind in ("number", "string", "integer"))
 _SIGN = "[A-Za-z0-9+/]"  # of base64

@@ -17,7 +17,7 @@ from maskspot.csv_tables import read_rows
 from maskspot.datasets.labels import Labelled
 from maskspot.errors import DataError, UsageError
 from maskspot.files import replacing, write_text
-from maskspot.training.config import read_settings, resolve
+from maskspot.training.presets import read_settings, resolve
 from maskspot.training.settings import Settings
 
 _FORMER: Mapping[str, Any] = {"reduce": 0, "srgb": False}

@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskspot.datasets.boxes import Boxes, read_boxes
-from maskspot.datasets.duplicates import groups, hashes, stratified_folds
 from maskspot.datasets.facts import read_fact
 from maskspot.datasets.labels import Labelled, read_folders
+from maskspot.datasets.near_duplicates import groups, hashes, stratified_folds
 from maskspot.errors import DataError, UsageError
 from maskspot.evaluation.metrics import summary
 from maskspot.images import Preprocessing
 from maskspot.training.balance import balance
-from maskspot.training.loop import Listener, Task, fit
-from maskspot.training.pipeline import Examples, split
-from maskspot.training.pixels import Pixels, load_pixels
+from maskspot.training.batches import Examples, split
+from maskspot.training.fit import Listener, Task, fit
+from maskspot.training.pixel_cache import Pixels, load_pixels
 from maskspot.training.run import Run
 from maskspot.training.settings import Settings
-from maskspot.training.teacher import load_teacher
+from maskspot.training.teachers import load_teacher
 
 CHECK_IMAGES = 64
 """Images kept in a run, against which an export is checked: of the validation set, and of the

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from maskspot.errors import DataError, UsageError
-from maskspot.modelfile import ModelInfo
-from maskspot.models import find_model, shipped
-from maskspot.predictor import Predictor
+from maskspot.model.info import ModelInfo
+from maskspot.model.predictor import Predictor
+from maskspot.model.shipped import find_model, shipped
 from maskspot.training import network
-from maskspot.training.linears import Array, Linear, linears
+from maskspot.training.onnx_layers import Array, Linear, linears
 from maskspot.training.settings import Settings
 
 TOLERANCE = 0.05

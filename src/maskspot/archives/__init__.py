@@ -1,0 +1,1 @@
+"""Zip and tar archives from strangers: limits, and one way to read their entries."""

@@ -1,0 +1,117 @@
+"""What `maskspot evaluate` prints."""
+
+import math
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from maskspot.cli.console import plain
+from maskspot.evaluation.bootstrap import Estimate
+from maskspot.evaluation.evaluate import Comparison, Quality, Report, Slice
+from maskspot.evaluation.formatting import METRICS, interval, number
+
+_WIDE = 104
+"""Columns of a terminal from which on an interval stands beside its number, not below."""
+
+
+def show(report: Report, cost: tuple[float, float], against: str) -> None:
+    """Print what `evaluate` found.
+
+    Args:
+        report: it.
+        cost: of a false alarm and of a missed mask.
+        against: the file of the other model's predictions, where there is one.
+    """
+    console = Console(highlight=False)
+    quality = report.quality
+    console.print(f"\n{quality.images:,} images, {quality.masks:,} of them with a mask")
+    console.print(_metrics_table(quality))
+    if math.isinf(quality.log_loss.value):
+        console.print(
+            "The log loss is infinite, as an image has probability 0 or 1 and is not that; "
+            f"clipped at 1e-15 it is {quality.log_loss_clipped:.4f}.\n"
+        )
+    console.print(_confusion_table(quality, cost))
+    if report.slices:
+        console.print(_slices_table(report.slices, console.width))
+    if report.comparison:
+        console.print(plain(f"Less the metrics of {against}, on the same images"))
+        console.print(_comparison_table(report.comparison))
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    for at, name in enumerate(columns):
+        table.add_column(name, justify="right" if at else "left", overflow="fold", no_wrap=at > 0)
+    return table
+
+
+def _metrics_table(quality: Quality) -> Table:
+    table = _table("metric", "value", "95 % interval")
+    for name, shown in METRICS.items():
+        estimate = getattr(quality, name)
+        table.add_row(shown, f"[bold]{number(estimate.value)}[/]", interval(estimate))
+    return table
+
+
+def _confusion_table(quality: Quality, cost: tuple[float, float]) -> Table:
+    at, best = quality.confusion, quality.best
+    table = _table(
+        "",
+        f"threshold {at.threshold:g}",
+        f"best for FP:FN = {cost[0]:g}:{cost[1]:g}",
+    )
+    table.add_row("threshold", f"{at.threshold:g}", _line(quality.best_threshold))
+    for name in ("true_positives", "false_positives", "false_negatives", "true_negatives"):
+        words = name.replace("_", " ")
+        table.add_row(words, f"{getattr(at, name):,}", f"{getattr(best, name):,}")
+    for name in ("precision", "recall", "specificity", "cost"):
+        shown = "cost an image" if name == "cost" else name
+        table.add_row(shown, _line(getattr(at, name)), _line(getattr(best, name)))
+    return table
+
+
+def _slices_table(slices: tuple[Slice, ...], width: int) -> Table:
+    names = ("log_loss", "accuracy", "auc")
+    table = _table("slice", "images", "masks", *(METRICS[name] for name in names))
+    column = None
+    for each in slices:
+        if each.column != column:
+            column = each.column
+            table.add_section()
+            table.add_row(plain(f"by {column}"), style="bold")
+        quality = each.quality
+        cells = (_cell(getattr(quality, name), width >= _WIDE) for name in names)
+        table.add_row(plain(each.value), f"{quality.images:,}", f"{quality.masks:,}", *cells)
+    return table
+
+
+def _comparison_table(comparison: Comparison) -> Table:
+    table = _table("metric", "difference", "95 % interval", "p", "")
+    tests = {
+        "auc": (comparison.auc_p, "DeLong"),
+        "accuracy": (comparison.accuracy_p, "McNemar, exact"),
+    }
+    for name in ("log_loss", "accuracy", "auc", "brier"):
+        estimate = getattr(comparison, name)
+        p, test = tests.get(name, (math.nan, ""))
+        value = f"[bold]{number(estimate.value, '+')}[/]"
+        shown = "" if math.isnan(p) else f"{p:.2g}"
+        table.add_row(METRICS[name], value, interval(estimate, "+"), shown, test)
+    return table
+
+
+def _line(estimate: Estimate) -> str:
+    """Return an estimate with its interval beside it."""
+    ends = interval(estimate)
+    return number(estimate.value) + (f" [dim]({ends})[/]" if ends else "")
+
+
+def _cell(estimate: Estimate, wide: bool) -> str:
+    """Return an estimate with its interval, below it where there is little room."""
+    value = number(estimate.value)
+    if math.isnan(estimate.low):
+        return value
+    low, high = (number(end, digits=3) for end in (estimate.low, estimate.high))
+    return f"{value} [dim]({low} to {high})[/]" if wide else f"{value}\n[dim]{low}-{high}[/]"

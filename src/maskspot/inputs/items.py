@@ -1,0 +1,235 @@
+"""What a user may point at: images, folders, patterns, archives, URLs, and lists of these."""
+
+import errno
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maskspot.errors import DataError, ImageError, UsageError
+from maskspot.inputs.folders import (
+    SUFFIXES,
+    Found,
+    has_pattern,
+    is_image,
+    own_ending,
+    walk,
+    walk_pattern,
+)
+
+if TYPE_CHECKING:
+    from maskspot.images import ImageSource
+
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image to score.
+
+    Attributes:
+        name: what its `Score` calls it.
+        load: gives the image, where and when it is read; it is called in a worker thread, once,
+            and raises `ImageError` or OSError where there is none.
+        path: the local file that it is read from (of an archive's member: the archive), else None.
+    """
+
+    name: str
+    load: "Callable[[], ImageSource]"
+    path: Path | None = None
+
+
+def find_items(arguments: Sequence[str], passed: Counter[str] | None = None) -> Iterator[Item]:
+    """Give the images that the arguments name, one after another, in the order of the arguments.
+
+    An argument is a file, a folder, a pattern such as `photos/**/*.jpg`, a zip or tar (told by
+    its content), a URL, or `-` for an image on standard input. A folder stands for the images in
+    it and below it, told by their endings, in natural order; hidden files and folders are left
+    out, links to folders not followed, archives not opened. A file that is named itself needs no
+    ending, but must exist: all arguments are checked before the first image is given. Memory does
+    not grow with the number of images, but for the directories of zips and of what lies at URLs.
+
+    The name is the path inside the folder or archive where one is all there is, and otherwise the
+    path as it was written; always with forward slashes, and without what is secret in a URL.
+
+    Args:
+        arguments: what is named.
+        passed: counts what is left out of folders and archives, by reason.
+
+    Raises:
+        UsageError: an argument is empty, `-` comes twice, or a package for a URL is missing.
+        DataError: an argument does not exist, has no image in it, cannot be listed, or is a
+            damaged archive.
+        DownloadError: a URL cannot be listed.
+    """
+    if arguments.count("-") > 1:
+        raise UsageError("-: standard input can be read only once")
+    for argument in arguments:
+        _check_exists(argument)
+    for argument in arguments:
+        if argument == "-":
+            yield Item("-", sys.stdin.buffer.read)
+        elif _is_pattern(path := _local_path(argument)):
+            yield from _fitting(path)
+        else:
+            yield from _named(argument, len(arguments) == 1, passed)
+
+
+def items_from(paths: Iterable[str], passed: Counter[str] | None = None) -> Iterator[Item]:
+    """Give the images that a list names, in its order, each named as it is written there.
+
+    Folders, archives and URLs stand for what is in them, as they do for `find_items`, which has
+    the errors too; patterns and `-` are no more than names of files.
+    """
+    for path in paths:
+        yield from _named(path, alone=False, passed=passed)
+
+
+def find_images(arguments: Sequence[Path]) -> dict[str, Path]:
+    """Return the images that the arguments name, by name, sorted by name.
+
+    A folder stands for the images in it and below it, told by their endings; hidden files and
+    folders are left out, and links to folders are not followed. A file that is named itself
+    needs no ending, nor to exist: it is for the reader to say what is wrong with it.
+
+    The name is the path inside the folder where one folder is all there is, and otherwise the
+    path as it was written; always with forward slashes.
+
+    Raises:
+        DataError: a folder has no image in it, or cannot be listed.
+    """
+    found: dict[str, Path] = {}
+    alone = len(arguments) == 1
+    for argument in arguments:
+        if not os.path.isdir(argument):
+            found[argument.as_posix()] = argument
+            continue
+        for item in _in_folder(os.fspath(argument), alone):
+            if item.path is None:
+                where = argument / item.name if alone else item.name
+                raise DataError(f"{where}: a folder that cannot be listed")
+            found[item.name] = item.path
+    return dict(sorted(found.items()))
+
+
+def _check_exists(argument: str) -> None:
+    """Refuse a mistyped path before any work: what it was to replace must stay."""
+    path = _local_path(argument)
+    if argument in ("", "-") or _is_url(path) or _is_pattern(path):
+        return
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno in _ABSENT:  # of all else the reader says what is wrong
+            raise DataError(f"{argument}: {error.strerror}; nothing was written") from None
+    except ValueError:  # a NUL in it
+        return
+
+
+def _is_pattern(argument: str) -> bool:
+    return has_pattern(argument) and not _is_url(argument) and not os.path.lexists(argument)
+
+
+def _is_url(argument: str) -> bool:
+    if "://" not in argument:
+        return False
+    from maskspot.inputs.urls import is_url
+
+    return is_url(argument)
+
+
+def _named(name: str, alone: bool, passed: Counter[str] | None = None) -> Iterator[Item]:
+    """Give what one argument that is no pattern stands for."""
+    from maskspot.inputs.archives import is_archive, members
+
+    if not name:
+        raise UsageError("an input has no name; name an image, a folder, an archive or a URL")
+    local = _local_path(name)
+    path = Path(local)
+    if _is_url(local):
+        from maskspot.inputs.urls import find
+
+        for shown, load in find(name, alone):
+            yield Item(shown, load)
+    elif os.path.isdir(local):
+        yield from _in_folder(local, alone, passed)
+    elif not is_image(local) and is_archive(local):  # so that no image is opened twice
+        prefix = "" if alone else _posix(name, "/")
+        found = (Item(prefix + shown, load, path) for shown, load in members(local, passed))
+        yield from _some(found, f"{name}: no images in this archive ({', '.join(SUFFIXES)})")
+    else:
+        yield _file(_posix(name), path)
+
+
+def _local_path(name: str) -> str:
+    """Return the path that a `file:` URL stands for; anything else is what it is.
+
+    Spark and Java write such URLs with one slash.
+    """
+    if name[:6].lower() != "file:/" or os.path.lexists(name):
+        return name
+    from urllib.request import url2pathname
+
+    path = name[len("file:") :]
+    if path.startswith("//"):
+        host, _, rest = path[2:].partition("/")
+        if host.lower() not in ("", "localhost"):
+            return name
+        path = f"/{rest}"
+    return url2pathname(path)
+
+
+def _in_folder(folder: str, alone: bool, passed: Counter[str] | None = None) -> Iterator[Item]:
+    items = _files(walk(folder, passed=passed), folder, "" if alone else _posix(folder, "/"))
+    return _some(items, f"{folder}: no images in this folder ({', '.join(SUFFIXES)})")
+
+
+def _fitting(pattern: str) -> Iterator[Item]:
+    """Give what a pattern stands for: files by it, archives too where it says how they end."""
+    prefix, found = walk_pattern(_posix(pattern))
+    items = _files(found, prefix or os.curdir, prefix)
+    if own_ending(pattern):
+        named = (_named(item.name, alone=False) if item.path else [item] for item in items)
+        items = (item for each in named for item in each)
+    yield from _some(items, f"{pattern}: no images fit this pattern")
+
+
+def _files(found: Iterator[Found], folder: str, prefix: str) -> Iterator[Item]:
+    try:
+        for each in found:
+            path = Path(folder, each.name)
+            if each.error is None:
+                yield _file(prefix + each.name, path)
+            else:
+                yield _unlisted(prefix + each.name, each.error)
+    except OSError as error:
+        raise DataError(f"{folder}: {error.strerror}") from None
+
+
+def _file(name: str, path: Path) -> Item:
+    return Item(name, lambda: path, path)
+
+
+def _unlisted(name: str, error: OSError) -> Item:
+    def load() -> "ImageSource":
+        raise ImageError(f"a folder that cannot be listed: {error.strerror}")
+
+    return Item(name, load)
+
+
+def _some(items: Iterator[Item], otherwise: str) -> Iterator[Item]:
+    """Give what there is; if that is nothing, it is an error."""
+    count = 0
+    for count, item in enumerate(items, 1):  # noqa: B007
+        yield item
+    if not count:
+        raise DataError(otherwise)
+
+
+def _posix(name: str, end: str = "") -> str:
+    """Return a path with forward slashes, and one at its end if that is asked for."""
+    name = name.replace(os.sep, "/")
+    return name if name.endswith(end) else name + end

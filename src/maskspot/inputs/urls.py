@@ -1,0 +1,257 @@
+"""Images at URLs, through fsspec where it is installed; what is secret in a URL is never shown."""
+
+import fnmatch
+import re
+import string
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from maskspot.errors import (
+    DataError,
+    DownloadError,
+    ImageError,
+    MissingExtraError,
+    UsageError,
+    fail,
+)
+from maskspot.inputs.archives import LIMIT, Member
+from maskspot.inputs.folders import has_pattern, is_hidden, is_image, own_ending, path_key
+from maskspot.inputs.web_listings import LONGEST, links
+from maskspot.proxies import check_certificates, proxy_for
+
+_URL = re.compile(r"(?:[a-z0-9+.-]+::)*[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_WEB = re.compile(r"https?://", re.IGNORECASE)
+SCHEMES = (
+    *("http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "hf"),
+    *("ftp", "sftp", "ssh", "smb", "hdfs", "webhdfs", "file", "memory"),
+)
+"""Where images are read from. Others of fsspec's open what a URL names in ways of their own, and a
+chain of them (`reference::http://...`) has run code that a stranger wrote."""
+
+_USER = re.compile(r"(?<=://)[^/?#]*@")
+_BLOCK = 2**18
+
+
+def is_url(text: str) -> bool:
+    """Say whether an argument is a URL, not a path."""
+    return _URL.match(text) is not None
+
+
+def public(url: str) -> str:
+    """Return a URL without user, password, query and fragment: what may be shown of it."""
+    shown = re.split(r"[?#]", _USER.sub("", url))[0]
+    scheme, _, rest = shown.partition("://")
+    # What stands for a port is part of a password that has letters that it may not have.
+    if "@" in url and not re.fullmatch(r"(\[.*\]|[^:]*)(:\d*)?", rest.partition("/")[0]):
+        return f"{scheme}://..."
+    return shown
+
+
+def find(url: str, alone: bool) -> Iterator[Member]:
+    """Give the image at a URL, or the images that it lists, in natural order.
+
+    A URL that ends in a slash stands for all below it, and one with a pattern for what fits it;
+    of a web server that is only what its one page links to. The list is held in memory.
+
+    Args:
+        url: where.
+        alone: name images by their path inside the folder, not by their URL.
+
+    Raises:
+        UsageError: a package that it takes is missing.
+        DownloadError: it cannot be listed.
+        DataError: there is no image.
+    """
+    shown = public(url)
+    try:
+        system, path = _connect(url)
+        found = _list(system, path, url)
+    except UsageError:
+        raise
+    except Exception as error:
+        why = _why(error, url)
+        if not _is_listing(url):
+            yield shown, partial(fail, ImageError(why))
+            return
+        raise DownloadError(f"{shown}: cannot be listed ({why})") from None
+    if found is None:
+        yield shown, partial(_read, system, path, url)
+        return
+    folder, names = found
+    if not names:
+        raise DataError(f"{shown}: no images there; of a folder the URL ends in a slash")
+    head = public(url if url.endswith("/") else url[: _cut(url)])
+    inside = alone and not _has_pattern(url)
+    for name in sorted(names, key=path_key):
+        yield (
+            public(name) if inside else head + public(name),
+            partial(_read, system, folder + name, url),
+        )
+
+
+def _connect(url: str) -> tuple[Any, str]:
+    """Return the file system, and the path in it."""
+    shown = public(url)
+    scheme = url.partition("://")[0].lower()
+    if scheme not in SCHEMES:
+        raise UsageError(f"{scheme}://: not a kind of URL that is read ({', '.join(SCHEMES)})")
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError:
+        raise MissingExtraError(shown, "remote") from None
+    try:
+        if _WEB.match(url):  # as it was given, whose signature may not hold otherwise
+            url = quote(url, safe=string.printable.strip())
+        system, path = url_to_fs(url, **_web_options(url))
+    except ImportError as error:
+        if _WEB.match(url):
+            raise MissingExtraError(shown, "remote") from None
+        raise UsageError(f"{shown}: {' '.join(str(error).split())}") from None
+    return system, path
+
+
+def _web_options(url: str) -> dict[str, Any]:
+    """Return what a request to a web server takes: its URL as it is, the environment's proxy.
+
+    Raises:
+        UsageError: a variable names a proxy or certificates that cannot be used.
+    """
+    if not _WEB.match(url):
+        return {}
+    check_certificates()
+    proxy = proxy_for(url)
+    return {"encoded": True} | ({"proxy": proxy} if proxy else {})
+
+
+def _list(system: Any, path: str, url: str) -> tuple[str, list[str]] | None:
+    """Return a folder and the images below it; None where the URL is that of one file."""
+    if not _is_listing(url) or (_has_pattern(url) and not _WEB.match(url) and system.exists(path)):
+        return None
+    if _WEB.match(url):
+        return _list_page(system, url)
+    if not _has_pattern(url):
+        folder, paths = path.rstrip("/") + "/", system.find(path)
+    else:
+        folder, paths = path[: _cut(path)], system.glob(path)
+        if own_ending(path):
+            return folder, [each.removeprefix(folder) for each in paths]
+    names = [each.removeprefix(folder) for each in paths]
+    return folder, [name for name in names if is_image(name) and not is_hidden(name)]
+
+
+def _list_page(system: Any, url: str) -> tuple[str, list[str]]:
+    """Return what a page links to; to follow links further might never end."""
+    bare = re.split(r"[?#]", url)[0]
+    folder, pattern = bare[: bare.rindex("/") + 1], bare[bare.rindex("/") + 1 :]
+    if "*" in folder:
+        raise UsageError(f"{public(url)}: of a web address only the last part may be a pattern")
+    page, there = _page(system, folder + url[len(bare) :] * (not pattern))
+    there = re.split(r"[?#]", there)[0]
+    place = there[: there.rindex("/") + 1]
+    every = own_ending(pattern)
+    names = []
+    for each in links(page, there):
+        name = each.removeprefix(place)
+        last = unquote(re.split(r"[?#]", name)[0])
+        wanted = fnmatch.fnmatch(last, pattern or "*") and (every or is_image(last))
+        if name != each and wanted and "/" not in last and not is_hidden(last):
+            names.append(name)
+    # A password in the URL, which a server does not repeat, goes to the same server again.
+    same = urlsplit(_USER.sub("", folder)).netloc == urlsplit(place).netloc
+    user = _USER.search(folder)
+    place = place.replace("://", f"://{user[0]}", 1) if user and same else place
+    return place, list(dict.fromkeys(names))
+
+
+def _page(system: Any, url: str) -> tuple[str, str]:
+    """Return a page, and the URL that it came from in the end."""
+    from fsspec.asyn import sync
+
+    async def get() -> tuple[bytes, str, str]:
+        session = await system.set_session()
+        data = bytearray()
+        async with session.get(system.encode_url(url), **system.kwargs) as response:
+            response.raise_for_status()
+            async for block in response.content.iter_chunked(_BLOCK):
+                data += block
+                if len(data) > LONGEST:
+                    raise ValueError(f"a page of more than {LONGEST} bytes")
+            return bytes(data), response.charset or "utf-8", str(response.url)
+
+    data, charset, there = sync(system.loop, get)
+    try:
+        return data.decode(charset, "replace"), there
+    except LookupError:  # no such charset
+        return data.decode("utf-8", "replace"), there
+
+
+def _is_listing(url: str) -> bool:
+    path = re.split(r"[?#]", url)[0] if _WEB.match(url) else url
+    return path.endswith("/") or _has_pattern(url)
+
+
+def _has_pattern(url: str) -> bool:
+    # A web address may have a question mark, and in brackets the number of a host.
+    if _WEB.match(url):
+        return "*" in re.split(r"[?#]", url)[0]
+    return has_pattern(url)
+
+
+def _cut(path: str) -> int:
+    """Return where the last folder ends that is no pattern."""
+    first = re.search(r"[*?[]", path)
+    return path.rindex("/", 0, first.start() if first else None) + 1
+
+
+def _read(system: Any, path: str, url: str) -> bytes:
+    try:
+        if _WEB.match(path):  # streamed: a server may send more than was asked for
+            # Of no block size, and a size so that it is not asked for: one request.
+            with system.open(path, block_size=0, size=1) as stream:
+                data = _join(iter(partial(stream.read, _BLOCK), b""))
+        else:
+            data = system.cat_file(path, start=0, end=LIMIT + 1)
+    except FileNotFoundError:
+        raise ImageError("no such file there", "missing") from None
+    except Exception as error:
+        # Without its cause, which may have the URL in it.
+        raise ImageError(_why(error, url)) from None
+    if len(data) > LIMIT:
+        raise ImageError(f"more than {LIMIT:,} bytes", "too large")
+    return data
+
+
+def _join(blocks: Iterator[bytes]) -> bytes:
+    data = bytearray()
+    for block in blocks:
+        data += block
+        if len(data) > LIMIT:
+            break
+    return bytes(data)
+
+
+def _why(error: Exception, url: str) -> str:
+    """Return an error's text, unless it has in it what is secret in the URL."""
+    status = getattr(error, "status", None)
+    if isinstance(status, int) and status:
+        return f"the server answered {status}"
+    text = str(error)
+    secret = {each for each in _secrets(url) if each}
+    if any(each in text for each in secret):
+        text = ""
+    text = " ".join(re.sub(r"\S*://\S*", "", text).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _secrets(url: str) -> Iterator[str]:
+    for user in _USER.findall(url):
+        for part in (user[:-1], *user[:-1].split(":", 1)):
+            yield from (part, unquote(part))
+    try:
+        query = urlsplit(url).query
+    except ValueError:
+        query = url.partition("?")[2]
+    for part in (query, *re.split(r"[&=;]", query)):
+        yield from (part, unquote(part))

@@ -1,0 +1,42 @@
+"""A sample submission, whose header, rows and order a submission follows."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskspot.errors import DataError
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sample submission: the header, rows and order that a submission must have.
+
+    Attributes:
+        header: its two columns.
+        names: of the images, in order.
+        newline: how its lines end.
+    """
+
+    header: tuple[str, str]
+    names: tuple[str, ...]
+    newline: str
+
+    @classmethod
+    def read(cls, file: Path) -> "Sample":
+        """Read a sample.
+
+        Raises:
+            DataError: it cannot be read, has not a header of two columns, or names an image twice.
+        """
+        from maskspot.csv_tables import is_number, read_rows
+
+        header, rows = read_rows(file)
+        if len(header) != 2 or is_number(header[1]):  # noqa: PLR2004
+            raise DataError(f"{file}: its first line must be a header of two columns")
+        names = tuple(row[0] for row in rows)
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise DataError(f"{file}: names {twice[0]} twice")
+        with file.open("rb") as stream:
+            newline = "\r\n" if stream.readline().endswith(b"\r\n") else "\n"
+        return cls((header[0], header[1]), names, newline)

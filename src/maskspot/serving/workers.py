@@ -1,0 +1,142 @@
+"""Threads in front of a predictor, which take images from all requests in turn."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+
+from maskspot.images import keep_memory
+from maskspot.model.predictor import Predictor
+from maskspot.model.score import Score
+from maskspot.serving.uploads import Image
+
+_PATIENCE = 0.001  # seconds that a batch which is not full waits for more
+_LEAVE = 5.0  # seconds that threads get to end
+
+
+class _Job:
+    """The images of one request, and the scores there are."""
+
+    def __init__(self, images: Sequence[Image], heatmap: bool) -> None:
+        self.images = deque(enumerate(images))
+        self.heatmap = heatmap
+        self.scores: dict[int, Score] = {}
+        self.count = len(images)
+        self.future: Future[list[Score]] = Future()
+
+
+class Workers:
+    """Scores what requests bring, one image of each in turn: none waits for all of another's.
+
+    On devices that take batches, a batch has the images of as many requests as wait.
+
+    Attributes:
+        threads: how many there are.
+        waiting: images that no thread has taken yet.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        threads: int | None = None,
+        watch: Callable[[int], None] = lambda size: None,
+    ) -> None:
+        """Start the threads.
+
+        Args:
+            predictor: the model.
+            threads: how many; None takes the predictor's own number.
+            watch: hears the size of each batch.
+        """
+        self._predictor, self._watch = predictor, watch
+        self._jobs: deque[_Job] = deque()
+        self._ready = threading.Condition()
+        self._closed = False
+        self.waiting = 0
+        self.threads = threads or predictor.threads
+        keep_memory(self.threads)
+        self._threads = [
+            threading.Thread(target=self._work, name=f"maskspot-serve-{number}", daemon=True)
+            for number in range(self.threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, images: Sequence[Image], heatmap: bool) -> Future[list[Score]]:
+        """Return what will have the scores of images, in their order.
+
+        Cancel it, and those that no thread has taken yet are not scored.
+
+        Args:
+            images: at least one.
+            heatmap: show where the masks are, too.
+        """
+        job = _Job(images, heatmap)
+        with self._ready:
+            self._jobs.append(job)
+            self.waiting += job.count
+            self._ready.notify(job.count)
+        return job.future
+
+    def close(self) -> None:
+        """End the threads, once nothing waits."""
+        with self._ready:
+            self._closed = True
+            self._ready.notify_all()
+        for thread in self._threads:
+            thread.join(_LEAVE)
+
+    def _work(self) -> None:
+        while taken := self._take():
+            # Where only some ask for heatmaps, the others' are left out of the answer.
+            heatmap = any(job.heatmap for job, _, _ in taken)
+            try:
+                scores = self._predictor.predict_batch([image for _, _, image in taken], heatmap)
+            except Exception as error:  # the model's: whoever asked hears of it
+                for job, _, _ in taken:
+                    with suppress(InvalidStateError):
+                        job.future.set_exception(error)
+                continue
+            self._watch(len(taken))
+            self._give(taken, scores)
+            del taken, scores  # else the last images stay in memory until the next come
+
+    def _take(self) -> list[tuple[_Job, int, Image]]:
+        """Return the images of a batch, as soon as there are some; none at the end."""
+        with self._ready:
+            taken: list[tuple[_Job, int, Image]] = []
+            while not taken:  # what waited may all be cancelled
+                self._ready.wait_for(lambda: self._jobs or self._closed)
+                if not self._jobs:
+                    break
+                taken = self._next(self._predictor.batch_size)
+            lacking = self._predictor.batch_size - len(taken)
+            if taken and lacking and self._ready.wait(_PATIENCE):
+                taken += self._next(lacking)
+            return taken
+
+    def _next(self, count: int) -> list[tuple[_Job, int, Image]]:
+        """Return up to so many images, one of each request in turn."""
+        taken: list[tuple[_Job, int, Image]] = []
+        while self._jobs and len(taken) < count:
+            job = self._jobs.popleft()
+            if job.future.done():  # cancelled, or failed
+                self.waiting -= len(job.images)
+                continue
+            taken.append((job, *job.images.popleft()))
+            self.waiting -= 1
+            if job.images:
+                self._jobs.append(job)
+        return taken
+
+    def _give(self, taken: list[tuple[_Job, int, Image]], scores: list[Score]) -> None:
+        finished = []
+        with self._ready:
+            for (job, at, _), score in zip(taken, scores, strict=True):
+                job.scores[at] = score
+                if len(job.scores) == job.count:
+                    finished.append(job)
+        for job in finished:
+            with suppress(InvalidStateError):  # cancelled
+                job.future.set_result([job.scores[at] for at in range(job.count)])

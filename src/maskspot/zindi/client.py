@@ -1,0 +1,275 @@
+"""A client of Zindi, the service that holds the competition.
+
+It acts for its user, with the user's token; it crawls nothing. What it knows of the API was read
+off other clients, and the service may change it.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote
+
+from maskspot.errors import ServiceError
+from maskspot.zindi.competition import BASE_URL, COMPETITION
+from maskspot.zindi.download import Progress, download
+from maskspot.zindi.http import Http, Token, UnsureError
+
+PAGE = 50
+"""Rows of the leaderboard asked for at once."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One submission.
+
+    Attributes:
+        id: the service's.
+        status: `initial` while it waits to be scored, then `successful`, or what went wrong.
+        public_score: on the public part of the test set; None until it is scored.
+        description: the service's words on the status.
+    """
+
+    id: str
+    status: str
+    public_score: float | None
+    description: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the leaderboard: rank and score are None for who has none."""
+
+    name: str
+    rank: int | None
+    score: float | None
+    submissions: int
+
+
+class Zindi:
+    """One competition of the service.
+
+    Attributes:
+        competition: its slug.
+    """
+
+    def __init__(
+        self,
+        competition: str = COMPETITION,
+        base_url: str = BASE_URL,
+        token: Callable[[], Token] | None = None,
+        timeout: float = 30.0,
+    ) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            competition: its slug, as in the address of its page.
+            base_url: of the API.
+            token: called when a token is first needed.
+            timeout: seconds without a byte after which a try has failed.
+
+        Raises:
+            UsageError: the URL is none, or would carry tokens in the clear.
+        """
+        self.competition = competition
+        self._http = Http(base_url, timeout)
+        self._ask_token = token
+        self._token: Token | None = None
+        self._path = f"/competitions/{quote(competition, safe='')}"
+
+    def __enter__(self) -> "Zindi":
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def files(self) -> list[str]:
+        """Return the names of the competition's files; no token is needed.
+
+        Raises:
+            ServiceError: as for every method: no answer, a refusal, or nonsense.
+        """
+        with _understood(self._http):
+            found = self._http.ask("GET", self._path)["datafiles"]
+            names = list(dict.fromkeys(str(each["filename"]) for each in found))
+        strange = [name for name in names if Path(name).name != name or name.startswith(".")]
+        if strange or not names:
+            raise ServiceError(f"{self.competition}: lists {strange or 'no files'}")
+        return names
+
+    def join(self) -> None:
+        """Take part in the competition, which its downloads need; to do so twice is no error."""
+        token = self.token()
+        try:
+            self._http.ask("POST", f"{self._path}/participations", token)
+        except ServiceError as error:
+            if "already" in str(error).lower():
+                return
+            raise ServiceError(
+                f"{error}; join {self.competition} and accept its rules on its page, then run "
+                "this again"
+            ) from None
+
+    def download(
+        self, name: str, target: Path, progress: Progress = lambda done, total: None
+    ) -> None:
+        """Download one of the competition's files; see `download.download`."""
+        path = f"{self._path}/files/{quote(name, safe='')}"
+        download(self._http, path, target, self.token(), progress)
+
+    def submissions_left(self) -> int:
+        """Return how many submissions are left today."""
+        with _understood(self._http):
+            return int(self._get("submissions/limits")["today"])
+
+    def submissions(self) -> list[Submission]:
+        """Return one's own submissions, the latest 50."""
+        with _understood(self._http):
+            return [_submission(row) for row in self._get("submissions", per_page=50)]
+
+    def submit(self, file: Path, comment: str = "") -> str:
+        """Send a submission, once, and return its id.
+
+        Where the connection breaks after the file was sent, one's submissions tell whether it
+        came.
+        """
+        before = {each.id for each in self.submissions()}
+        token = self.token()
+        try:
+            with _understood(self._http):
+                answer = self._http.ask(
+                    "POST",
+                    f"{self._path}/submissions",
+                    token,
+                    once=True,
+                    params={"auth_token": token.value},
+                    files={"file": (file.name, file.read_bytes(), "text/plain")},
+                    data={"comment": comment},
+                )
+                return str(answer["id"])
+        except UnsureError as error:
+            new = [each.id for each in self.submissions() if each.id not in before]
+            if len(new) != 1:
+                raise ServiceError(
+                    f"{error}; the submission did not arrive, as far as the service says: "
+                    "run this again"
+                ) from None
+            return new[0]
+
+    def result(self, id: str, patience: float = 600.0, every: float = 2.0) -> Submission:
+        """Return a submission once it is scored.
+
+        Args:
+            id: as `submit` returned it.
+            patience: seconds to wait, at most.
+            every: seconds between two looks.
+
+        Raises:
+            ServiceError: it failed, vanished, or is not scored in time.
+        """
+        until = monotonic() + patience
+        while True:
+            found = next((each for each in self.submissions() if each.id == id), None)
+            if found and found.status == "successful":
+                return found
+            if found and found.status != "initial":
+                raise ServiceError(f"submission {id} {found.status}: {found.description}")
+            if monotonic() > until:
+                raise ServiceError(f"submission {id} is not scored yet: see it on the service")
+            sleep(every)
+
+    def leaderboard(self, top: int) -> list[Entry]:
+        """Return the leaderboard's first rows."""
+        entries: list[Entry] = []
+        while len(entries) < top:
+            page = self._page(len(entries) // PAGE)
+            entries += page
+            if len(page) < PAGE:
+                break
+        return entries[:top]
+
+    def own(self) -> Entry | None:
+        """Return one's own row of the leaderboard; None before one has joined and scored."""
+        try:
+            mine = self._get("participations/my_participation")
+        except ServiceError as error:
+            if "join" in str(error).lower():
+                return None
+            raise
+        with _understood(self._http):
+            rank = mine["public_rank"]
+            if rank is None:
+                return None
+            rows = self._page((int(rank) - 1) // PAGE)
+            return next((row for row in rows if row.rank == int(rank)), Entry("", rank, None, 0))
+
+    def token(self) -> Token:
+        """Return the token, which is asked for once."""
+        if self._token is None:
+            if self._ask_token is None:
+                raise ServiceError("this needs a token of the service")
+            self._token = self._ask_token()
+        return self._token
+
+    def _page(self, number: int) -> list[Entry]:
+        with _understood(self._http):
+            rows = self._get("participations", page=number, per_page=PAGE)
+            return [_entry(row) for row in rows]
+
+    def _get(self, what: str, **params: Any) -> Any:
+        return self._http.ask("GET", f"{self._path}/{what}", self.token(), params=params)
+
+
+def sign_in(username: str, password: str, base_url: str = BASE_URL, timeout: float = 30.0) -> Token:
+    """Return a token for a user and a password.
+
+    Raises:
+        ServiceError: they are wrong, or the service does not answer.
+    """
+    http = Http(base_url, timeout)
+    try:
+        with _understood(http):
+            form = {"username": username, "password": password}
+            return Token(str(http.ask("POST", "/auth/signin", data=form)["auth_token"]))
+    finally:
+        http.close()
+
+
+@contextmanager
+def _understood(http: Http) -> Iterator[None]:
+    """Make an answer of another shape than expected an error of the service."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ServiceError(f"{http.base_url}: answers in a form that is not known") from None
+
+
+def _submission(row: Any) -> Submission:
+    return Submission(
+        str(row["id"]),
+        str(row["status"]),
+        _number(row.get("public_score")),
+        str(row.get("status_description") or ""),
+    )
+
+
+def _entry(row: Any) -> Entry:
+    team, user = row.get("team") or {}, row.get("user") or {}
+    return Entry(
+        str(team.get("title") or user.get("username") or ""),
+        None if row.get("public_rank") is None else int(row["public_rank"]),
+        _number(row.get("best_public_score")),
+        int(row.get("submission_count") or 0),
+    )
+
+
+def _number(value: Any) -> float | None:
+    """Return a score; the service gives it as text."""
+    return None if value in (None, "") else float(value)
