@@ -1,5 +1,6 @@
 """What several test modules use."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+ROOT = Path(__file__).parent.parent
+"""Folder of the checkout, with the documents."""
 
 
 class Silent:
@@ -72,3 +76,26 @@ def tiny_mobilenet() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(network.BACKBONES, "mobilenet-0.25", lambda: backbone)
         yield
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def commands(page: Path) -> list[str]:
+    """A page's `maskspot` commands, without those that only show a form."""
+    lines = "\n".join(blocks(page, "sh")).splitlines()
+    return [line for line in lines if line.startswith("maskspot ") and "..." not in line]
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file have more than 1000 bytes."""
+    resource = pytest.importorskip("resource", reason="POSIX limits")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

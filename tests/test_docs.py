@@ -21,21 +21,10 @@ from maskspot.inputs.folders import SUFFIXES
 from maskspot.training.presets import PRESETS
 from maskspot.training.run import Run
 from maskspot.training.settings import Settings
+from tests.helpers import ROOT, blocks, commands
 
-ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 Cli = Callable[..., Any]
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    text = page.read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-
-
-def commands(page: Path) -> list[str]:
-    """A page's `maskspot` commands, without those that only show a form."""
-    lines = "\n".join(blocks(page, "sh")).splitlines()
-    return [line for line in lines if line.startswith("maskspot ") and "..." not in line]
 
 
 @pytest.fixture
@@ -54,7 +43,7 @@ def test_every_python_example_runs(
 ) -> None:
     for code in blocks(page, "python"):
         if "spark." in code:
-            continue  # tests/test_spark.py runs it
+            continue  # tests/engines/test_spark.py runs it
         exec(compile(code, str(page), "exec"), {})
         probability, error = capsys.readouterr().out.split()
         assert 0 <= float(probability) <= 1
@@ -126,7 +115,7 @@ def test_the_examples_of_fetching_and_submitting_run(
     page: str, cli: Cli, photos: Path, demo_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("httpx", reason="needs maskspot[fetch]")
-    from tests.service import Service
+    from tests.fake_zindi import Service
 
     names = ("train_labels.csv", "sample_sub_v2.csv")
     files = {name: (demo_data / name).read_bytes() for name in names}

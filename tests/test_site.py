@@ -80,8 +80,9 @@ def test_every_page_is_in_the_sites_contents_once() -> None:
 
 def test_every_test_that_the_security_page_names_is_there() -> None:
     page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
-    tests = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("*.py")}
-    named = re.findall(r"`(test_\w+\.py)(?:::(test_\w+))?", page)
+    files = (ROOT / "tests").rglob("*.py")
+    tests = {f.relative_to(ROOT / "tests").as_posix(): f.read_text("utf-8") for f in files}
+    named = re.findall(r"`([a-z/]*test_\w+\.py)(?:::(test_\w+))?", page)
     assert len(named) > 20
     assert [each for each in named if f"def {each[1]}" * bool(each[1]) not in tests[each[0]]] == []
     parts = re.findall(r"`…(\w+)…`", page)

@@ -2,7 +2,8 @@
 
 Pillow knows a table of layouts. For some that are not in it, it says that the file is no image; for
 some that are (planes of 16 bits, 12 bits, deep samples whose least is white) its pixels are wrong.
-So the tags are read first, and only what `tests/test_formats.py` holds to a reference goes to it.
+So the tags are read first, and only layouts that `tests/decoding/test_tiff.py` compares with a
+reference decoder are given to Pillow.
 """
 
 from typing import BinaryIO

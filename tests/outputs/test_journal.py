@@ -21,7 +21,7 @@ from maskspot.model.score import Score
 from maskspot.outputs.form import Form
 from maskspot.outputs.journal import Journal
 from maskspot.outputs.writing import write_scores
-from tests.test_outputs import full_disk
+from tests.helpers import full_disk
 
 MADE_WITH = {"model": "default-1a2b", "max_pixels": 100, "fit": None}
 SCORES = [

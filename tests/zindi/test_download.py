@@ -11,8 +11,8 @@ from maskspot.errors import DataError, ServiceError, UsageError
 from maskspot.zindi import http
 from maskspot.zindi.client import Zindi
 from maskspot.zindi.http import Token
-from tests import service as faults
-from tests.service import Fault, Service
+from tests import fake_zindi as faults
+from tests.fake_zindi import Fault, Service
 
 CONTENT = random.Random(0).randbytes(200_000)
 

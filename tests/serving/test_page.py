@@ -16,7 +16,7 @@ for module in ("starlette", "uvicorn", "prometheus_client"):
 
 from maskspot.serving.guard import Guard  # noqa: E402
 from maskspot.serving.limits import Limits  # noqa: E402
-from tests.serving import Held, running  # noqa: E402
+from tests.http_server import Held, running  # noqa: E402
 
 pytestmark = pytest.mark.slow
 

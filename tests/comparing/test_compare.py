@@ -32,7 +32,7 @@ from maskspot.training.run import Run
 from tests.helpers import Silent, tiny_mobilenet
 
 Cli = Callable[..., Any]
-PAGE = Path(__file__).parent.parent / "docs" / "comparing.md"
+PAGE = Path(__file__).parents[2] / "docs" / "comparing.md"
 QUICK = ("--rounds", 1, "--resamples", 20)
 
 costs = st.sampled_from([0.0, 0.5, 1.0, 2.0, math.inf, math.nan])

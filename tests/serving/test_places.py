@@ -21,7 +21,7 @@ from maskspot.serving.app import Service  # noqa: E402
 from maskspot.serving.guard import Guard  # noqa: E402
 from maskspot.serving.limits import Limits  # noqa: E402
 from maskspot.serving.middleware import own_path  # noqa: E402
-from tests.serving import running, talk  # noqa: E402
+from tests.http_server import running, talk  # noqa: E402
 
 TOKEN = "t" * 20
 OPEN = ("/", "/healthz", "/docs", "/openapi.json")

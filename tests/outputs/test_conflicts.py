@@ -24,7 +24,7 @@ def folder(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("labels.csv").write_text(f"image,target\n{rows}")
     Path("predictions.csv").write_text(f"image,target\n{rows}")
     Path("list.txt").write_text("".join(f"pictures/{name}\n" for name in names))
-    shutil.copy(Path(__file__).parents[1] / "src/maskspot/model/shipped/fast.onnx", "model.onnx")
+    shutil.copy(Path(__file__).parents[2] / "src/maskspot/model/shipped/fast.onnx", "model.onnx")
     os.link("pictures/a.jpg", "second-name.csv")
     return pictures.parent
 

@@ -19,7 +19,7 @@ from maskspot.evaluation.evaluate import Question, evaluate
 from maskspot.evaluation.prediction_files import read_columns, read_predictions
 
 Cli = Callable[..., Any]
-PAGE = Path(__file__).parent.parent / "docs" / "evaluating.md"
+PAGE = Path(__file__).parents[2] / "docs" / "evaluating.md"
 QUICK = Question(resamples=50)
 
 scored = st.lists(

@@ -39,7 +39,7 @@ from maskspot.serving.guard import Guard  # noqa: E402
 from maskspot.serving.limits import Limits, Refusal  # noqa: E402
 from maskspot.serving.workers import Workers  # noqa: E402
 from tests.helpers import wait_for  # noqa: E402
-from tests.serving import Held, running, talk  # noqa: E402
+from tests.http_server import Held, running, talk  # noqa: E402
 
 Cli = Callable[..., Any]
 TOKEN = "correct-horse-battery-staple"
@@ -609,7 +609,7 @@ def test_the_documents_examples_run(
     monkeypatch.chdir(tmp_path)
     for name in ("a.jpg", "b.jpg"):
         shutil.copy(pictures / name, name)
-    page = (Path(__file__).parent.parent / "docs" / "serving.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
     code = "\n".join(re.findall(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE))
     lines = [line for line in code.replace("\\\n", " ").splitlines() if "curl" in line]
     assert len(lines) == 5

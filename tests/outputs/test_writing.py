@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from maskspot.outputs.form import Form, Format, OnError, format_of
 from maskspot.outputs.journal import Journal
 from maskspot.outputs.sample import Sample
 from maskspot.outputs.writing import Counts, sorted_scores, write_scores
+from tests.helpers import full_disk
 
 ODD = "=cmd|'/C calc'!A0,\"x\"\r\n\u2028😀caf\udce9.jpg"
 SCORES = [
@@ -339,6 +339,7 @@ from pathlib import Path
 from maskspot.outputs.form import Form
 from maskspot.outputs.writing import write_scores
 from maskspot.model.score import Score
+from tests.helpers import full_disk
 
 def scores():
     for at in range(10_000):
@@ -358,18 +359,6 @@ def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_
         write_scores(SCORES, Form(), tmp_path / "out.csv")
         assert sorted(os.listdir(tmp_path)) == sorted([beside.name, "out.csv"])
     assert (tmp_path / "living.csv").read_text() == "half of it"
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """Let no file have more than 1000 bytes."""
-    resource = pytest.importorskip("resource", reason="POSIX limits")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])

@@ -40,7 +40,7 @@ from maskspot.inputs.lists import listed
 from maskspot.inputs.names import match_items, match_names
 from maskspot.inputs.web_listings import links
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PICTURE = b"the bytes of a picture"
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0\n\r"), min_size=1)
 

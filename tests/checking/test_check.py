@@ -20,7 +20,7 @@ from maskspot.checking.photos import Photo
 from maskspot.checking.problems import FATAL, KINDS
 from maskspot.datasets import demo
 from maskspot.datasets.labels import Layout
-from tests.test_docs import ROOT, commands
+from tests.helpers import ROOT, commands
 
 Cli = Callable[..., Any]
 

@@ -19,9 +19,9 @@ from maskspot.datasets.labels import read_folders
 from maskspot.files import locked
 from maskspot.zindi import client as zindi
 from maskspot.zindi import http
-from tests import service as faults
+from tests import fake_zindi as faults
+from tests.fake_zindi import Fault, Service
 from tests.helpers import tiny_mobilenet
-from tests.service import Fault, Service
 
 Cli = Callable[..., Any]
 CSVS = ("train_labels.csv", "sample_sub_v2.csv")

@@ -133,7 +133,7 @@ def test_what_a_cluster_cannot_do_is_refused_in_one_line(
 
 def test_the_documents_example_runs(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(photos.parent)
-    text = (Path(__file__).parent.parent / "docs" / "scale.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "scale.md").read_text(encoding="utf-8")
     (line,) = re.findall(r"^maskspot predict (.*)", text, re.MULTILINE)
     assert run(*shlex.split(line)).returncode == 1  # as one of the photos is none
     assert pq.read_table("scores").num_rows == 60

@@ -13,8 +13,8 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from . import service as faults
-from .service import ALREADY, SECRET, Fault, Service, span
+from tests import fake_zindi as faults
+from tests.fake_zindi import ALREADY, SECRET, Fault, Service, span
 
 NAME = "images.zip"
 CONTENT = bytes(range(256)) * 40

@@ -55,7 +55,7 @@ def test_the_documents_example_runs_on_spark_itself(
 ) -> None:
     monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
     sql = pytest.importorskip("pyspark.sql")
-    page = Path(__file__).parent.parent / "docs" / "scale.md"
+    page = Path(__file__).parents[2] / "docs" / "scale.md"
     (code,) = re.findall(r"```python\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     folder = tmp_path / "photos"
     folder.mkdir()

@@ -15,8 +15,8 @@ from maskspot.errors import DataError
 from maskspot.zindi import client as zindi
 from maskspot.zindi import http
 from maskspot.zindi.submission import check_submission
-from tests import service as faults
-from tests.service import Fault, Service
+from tests import fake_zindi as faults
+from tests.fake_zindi import Fault, Service
 
 Cli = Callable[..., Any]
 NAMES = ["a.jpg", "b.png", "c.JPG"]

@@ -375,7 +375,7 @@ def test_the_documents_examples_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copytree(demo_data, "photos")
-    text = (Path(__file__).parent.parent / "docs" / "reports.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "reports.md").read_text(encoding="utf-8")
     lines = re.findall(r"^maskspot .*", text, re.MULTILINE)
     assert len(lines) == 3
     for line in lines:

@@ -56,7 +56,7 @@ def test_two_devices_share_each_batch_and_learn_what_one_learns(
 ) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", SCRIPT, demo_data, tmp_path],
-        check=False, capture_output=True, text=True, cwd=Path(__file__).parents[1],
+        check=False, capture_output=True, text=True, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     bfloat16, one, two = json.loads(ran.stdout.splitlines()[-1])
