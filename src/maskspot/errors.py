@@ -12,13 +12,29 @@ a sound image of a kind that is not decoded, `unreadable` any other that is ther
 
 
 class MaskspotError(Exception):
-    """Base of every error maskspot raises on purpose; its text is one line for the user."""
+    """Base of every error that maskspot raises on purpose; its text is one line for the user.
+
+    In the text, arguments of functions stand in backticks, with a value or without one:
+    `resume=False`. The command line shows them as options.
+
+    Attributes:
+        message: what is wrong and what to do.
+        argument: name of the argument that is wrong, which then precedes the message; else None.
+    """
 
     exit_code: ClassVar[int] = 3
 
+    def __init__(self, message: str = "", *, argument: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.argument = argument
+
+    def __str__(self) -> str:
+        return f"{self.argument}: {self.message}" if self.argument else self.message
+
 
 class UsageError(MaskspotError):
-    """An option, setting or combination of them that cannot be obeyed."""
+    """An argument, setting or combination of them that is invalid."""
 
     exit_code = 2
 

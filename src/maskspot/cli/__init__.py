@@ -74,7 +74,7 @@ def main() -> NoReturn:
         code = build(words)(args=words, standalone_mode=False) or 0
         sys.stdout.flush()
     except MaskspotError as error:
-        _say(f"error: {error}")
+        _say(f"error: {_shown(error)}")
         code = error.exit_code
     except (BrokenPipeError, SystemExit) as error:
         code = getattr(error, "code", 0) or 0  # of a signal, say
@@ -142,6 +142,14 @@ def _hanging() -> bool:
     for each in threads:
         each.join(max(0.0, until - time.monotonic()))
     return any(each.is_alive() for each in threads)
+
+
+def _shown(error: MaskspotError) -> str:
+    """Return an error's text with the options of its arguments."""
+    from maskspot.cli.options import as_options, flag_of
+
+    text = as_options(error.message)
+    return f"{flag_of(error.argument)}: {text}" if error.argument else text
 
 
 def _say(text: str) -> None:

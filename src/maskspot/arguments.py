@@ -1,0 +1,31 @@
+"""Declare the arguments of a public dataclass once: default, help and bounds.
+
+The command line makes its options from them, and the documentation its tables.
+"""
+
+from dataclasses import MISSING, field
+from typing import Any
+
+
+def argument(
+    default: Any = MISSING,
+    *,
+    help: str,
+    flags: tuple[str, ...] = (),
+    least: float | None = None,
+    most: float | None = None,
+    **shown: Any,
+) -> Any:
+    """Return a dataclass field with what its option needs.
+
+    Args:
+        default: of the field; without it, the argument is required.
+        help: what it is, as a full sentence.
+        flags: names of the option; by default `--` and the name of the field.
+        least: smallest number that is admitted.
+        most: largest one.
+        shown: `metavar`, `show_default` and `rich_help_panel` as Typer takes them; and
+            `positional=True` for an argument without a flag.
+    """
+    metadata = {"help": help, "flags": flags, "least": least, "most": most, **shown}
+    return field(default=default, metadata=metadata)

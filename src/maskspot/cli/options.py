@@ -1,0 +1,163 @@
+"""Options of the command line, made from the fields of the library's dataclasses."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from functools import wraps
+from types import NoneType, UnionType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import typer
+
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show only warnings and errors.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+"""Options of the command line alone, which several commands have."""
+
+_flags: dict[str, str] = {}
+"""The option of each argument, by the argument's name, as commands are built."""
+
+_ARGUMENT = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")
+
+
+@dataclass(frozen=True)
+class Partial:
+    """Marks a parameter that takes those fields of a dataclass that were given, by name.
+
+    Attributes:
+        kind: the dataclass.
+        only: names of the fields to make options from; none stands for all.
+        panel: heading of these options.
+    """
+
+    kind: type
+    only: tuple[str, ...] = ()
+    panel: str | None = None
+
+
+def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command an option for each field of the dataclasses among its parameters.
+
+    Parameters of other types stay as they are. Annotated with `Partial`, a parameter gets a
+    mapping of what was given.
+    """
+    parameters: list[inspect.Parameter] = []
+    builders: dict[str, Callable[[dict[str, Any]], Any]] = {}
+    for each in inspect.signature(command, eval_str=True).parameters.values():
+        partial = _partial_of(each.annotation)
+        if partial:
+            chosen = [f for f in fields(partial.kind) if not partial.only or f.name in partial.only]
+            parameters += _parameters(partial.kind, chosen, partial)
+            builders[each.name] = _collector(chosen)
+        elif is_dataclass(each.annotation):
+            kind: Any = each.annotation
+            parameters += _parameters(kind, fields(kind))
+            builders[each.name] = _builder(kind)
+        else:
+            parameters.append(each.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+    @wraps(command)
+    def run(**given: Any) -> Any:
+        return command(**{name: build(given) for name, build in builders.items()}, **given)
+
+    del run.__wrapped__  # whose signature Typer would take
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
+
+
+def as_options(text: str) -> str:
+    """Return a message of the library with its arguments, in backticks, as options."""
+
+    def option(match: re.Match[str]) -> str:
+        name, value = match.groups()
+        if name not in _flags:
+            return match[0]
+        flag = _flags[name]
+        if value == "False":
+            return f"--no-{flag.removeprefix('--')}"
+        return flag if value in (None, "True") else f"{flag} {value}"
+
+    return _ARGUMENT.sub(option, text)
+
+
+def flag_of(name: str) -> str:
+    """Return the option of an argument; the name itself where it has none."""
+    return _flags.get(name, name)
+
+
+def _partial_of(annotation: Any) -> Partial | None:
+    found = [each for each in getattr(annotation, "__metadata__", ()) if isinstance(each, Partial)]
+    return found[0] if found else None
+
+
+def _parameters(
+    kind: type, chosen: Iterable[Field[Any]], partial: Partial | None = None
+) -> Iterator[inspect.Parameter]:
+    types = get_type_hints(kind)
+    for spec in chosen:
+        facts = dict(spec.metadata)
+        positional = facts.pop("positional", False)
+        flags, least, most = (facts.pop(key, None) for key in ("flags", "least", "most"))
+        _flags[spec.name] = _flag(spec, flags, positional)
+        inner = _inner(types[spec.name])
+        if inner in (int, float):
+            facts |= {"min": least, "max": most}
+        if partial:
+            facts["rich_help_panel"] = partial.panel
+        default = None if partial else spec.default
+        if default == ():
+            default = None
+        names = flags or ((f"--{_dashed(spec.name)}",) if default is False else ())
+        made = typer.Argument(**facts) if positional else typer.Option(*names, **facts)
+        annotation = list[inner] if _is_many(types[spec.name]) else inner  # type: ignore[valid-type]
+        yield inspect.Parameter(
+            spec.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if default is MISSING else default,
+            annotation=Annotated[annotation | None if default is None else annotation, made],
+        )
+
+
+def _flag(spec: Field[Any], flags: tuple[str, ...] | None, positional: bool) -> str:
+    if positional:
+        return str(spec.metadata.get("metavar") or spec.name.upper())
+    return flags[-1].partition("/")[0] if flags else f"--{_dashed(spec.name)}"
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _inner(hint: Any) -> Any:
+    """Return the type of an option's value: without None, and of one item where it has many."""
+    if isinstance(hint, UnionType):
+        hint = next(each for each in get_args(hint) if each is not NoneType)
+    return get_args(hint)[0] if get_origin(hint) is tuple else hint
+
+
+def _is_many(hint: Any) -> bool:
+    return any(get_origin(each) is tuple for each in (hint, *get_args(hint)))
+
+
+def _builder(kind: Any) -> Callable[[dict[str, Any]], Any]:
+    def build(given: dict[str, Any]) -> Any:
+        return kind(**{f.name: _value(given.pop(f.name), f.default) for f in fields(kind)})
+
+    return build
+
+
+def _collector(chosen: Iterable[Field[Any]]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    names = [spec.name for spec in chosen]
+
+    def collect(given: dict[str, Any]) -> dict[str, Any]:
+        values = {name: given.pop(name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
+
+    return collect
+
+
+def _value(value: Any, default: Any) -> Any:
+    if default == () and not value:
+        return ()
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,176 @@
+"""Progress on stderr: bars where a person looks, else a line now and then."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from maskspot.cli.console import say, warn
+from maskspot.cli.options import as_options
+from maskspot.errors import visible
+from maskspot.progress import Progress, Step
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+
+_EVERY = 30.0
+"""Seconds between two lines about one step where stderr is not a terminal."""
+
+
+@contextmanager
+def showing(quiet: bool = False) -> Iterator[Progress]:
+    """Give what shows progress on stderr while the context lasts.
+
+    Args:
+        quiet: show warnings only.
+    """
+    display = _Quiet() if quiet else _Bars() if sys.stderr.isatty() else _Lines()
+    with display.shown():
+        yield display
+
+
+class _Quiet:
+    """Shows warnings only."""
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        yield
+
+    @contextmanager
+    def step(self, name: str, unit: str = "", total: float | None = None) -> Iterator[Step]:
+        yield _NoStep()
+
+    def say(self, text: str) -> None:
+        """Show nothing."""
+
+    def warn(self, text: str) -> None:
+        warn(as_options(text))
+
+
+class _NoStep:
+    def update(self, done: float, total: float | None = None, note: str = "") -> None:
+        """Show nothing."""
+
+
+class _Lines(_Quiet):
+    """Shows lines: what is said, and how far a step is every half a minute."""
+
+    @contextmanager
+    def step(self, name: str, unit: str = "", total: float | None = None) -> Iterator[Step]:
+        yield _LineStep(name, unit, total)
+
+    def say(self, text: str) -> None:
+        say(as_options(text))
+
+
+class _LineStep:
+    def __init__(self, name: str, unit: str, total: float | None) -> None:
+        self._name, self._unit, self._total = name, unit, total
+        self._start = self._said = time.monotonic()
+
+    def update(self, done: float, total: float | None = None, note: str = "") -> None:
+        self._total = self._total if total is None else total
+        now = time.monotonic()
+        if now - self._said < _EVERY:
+            return
+        self._said = now
+        of = "" if self._total is None else f" of {_amount(self._total, self._unit)}"
+        speed = f"{_amount(done / (now - self._start), self._unit)} {_word(self._unit)}".strip()
+        words = (self._name + ":", _amount(done, self._unit) + of, _word(self._unit), note)
+        say(" ".join(filter(None, words)) + f", {speed}/s")
+
+
+class _Bars(_Lines):
+    """Shows a bar for each step, and lines above them."""
+
+    def __init__(self) -> None:
+        self._bars: Bars | None = None
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            if self._bars:
+                self._bars.stop()
+
+    @contextmanager
+    def step(self, name: str, unit: str = "", total: float | None = None) -> Iterator[Step]:
+        if self._bars is None:
+            self._bars = _bars()
+            self._bars.start()
+        task = self._bars.add_task(name, total=total, unit=unit, note="")
+        try:
+            yield _BarStep(self._bars, task)
+        finally:
+            self._bars.remove_task(task)
+
+
+class _BarStep:
+    def __init__(self, bars: "Bars", task: Any) -> None:
+        self._bars, self._task = bars, task
+
+    def update(self, done: float, total: float | None = None, note: str = "") -> None:
+        self._bars.update(self._task, completed=done, total=total, note=note)
+
+
+def _word(unit: str) -> str:
+    return "" if unit == "bytes" else unit
+
+
+def _amount(number: float, unit: str) -> str:
+    if unit != "bytes":
+        return f"{number:,.0f}"
+    from rich.filesize import decimal
+
+    return str(decimal(int(number)))
+
+
+def _bars() -> "Bars":
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        ProgressColumn,
+        SpinnerColumn,
+        Task,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bars
+    from rich.text import Text
+
+    class Description(ProgressColumn):
+        """What is done and how it stands; either may have names of files in it."""
+
+        def render(self, task: Task) -> Text:
+            return Text(visible(f"{task.description} {task.fields['note']}".strip()))
+
+    class Amount(ProgressColumn):
+        """How many are done, of how many, and how fast; empty where nothing is counted."""
+
+        def render(self, task: Task) -> Text:
+            unit = task.fields["unit"]
+            if not unit:
+                return Text("")
+            total = "?" if task.total is None else _amount(task.total, unit)
+            speed = task.finished_speed or task.speed
+            rate = f"  {_amount(speed, unit)} {_word(unit)}".rstrip() + "/s" if speed else ""
+            return Text(f"{_amount(task.completed, unit)}/{total}{rate}")
+
+    class Remaining(TimeRemainingColumn):
+        """Time to go, where the total is known."""
+
+        def render(self, task: Task) -> Text:
+            return super().render(task) if task.total else Text("")
+
+    return Bars(
+        SpinnerColumn(),
+        Description(),
+        BarColumn(bar_width=24),
+        Amount(),
+        TimeElapsedColumn(),
+        Remaining(),
+        console=Console(stderr=True),
+        transient=True,
+    )
