@@ -135,7 +135,7 @@ def test_predict_writes_a_picture_for_each_image_that_it_can_read(
     result = cli("predict", pictures, "--heatmaps", maps, "--cache", tmp_path / "cache")
     assert (result.code, result.err) == (
         2,
-        "error: --cache: has no pictures for --heatmaps or --report; leave it out\n",
+        "error: --cache: provides no pictures for --heatmaps or --report; leave it out\n",
     )
 
 

@@ -28,7 +28,7 @@ from maskspot.inputs.items import Item
 from maskspot.model import providers as devices
 from maskspot.scoring import cache as caching
 from maskspot.scoring.cache import Cache
-from maskspot.scoring.pipeline import score
+from maskspot.scoring.pipeline import resumed, score
 
 
 def same(score: Score, other: Score) -> bool:
@@ -418,11 +418,11 @@ def test_a_cache_that_fails_ends_the_run_also_where_others_wait_for_its_scores(
 
     cache = cached(predictor.id)
     spoil("DROP TABLE scores")
-    with pytest.raises(DataError, match=r"--cache: .*cache: no such table"):
+    with pytest.raises(DataError, match=r"cache: .*cache: no such table"):
         list(score(predictor, items(*[pictures / "a.jpg"] * 30), threads=8, cache=cache))
     cache = cached(predictor.id)
     spoil("CREATE TRIGGER full BEFORE INSERT ON scores BEGIN SELECT RAISE(FAIL, 'full'); END")
-    with pytest.raises(DataError, match=r"--cache: .*cache: full"):
+    with pytest.raises(DataError, match=r"cache: .*cache: full"):
         list(score(predictor, items(*[pictures / "a.jpg"] * 30), threads=8, cache=cache))
 
 
@@ -455,7 +455,7 @@ def test_a_cache_that_another_holds_is_waited_for_a_little_and_ctrl_c_is_heard(
     monkeypatch.setattr(caching, "_PATIENCE", 0.2)
     with closing(sqlite3.connect(tmp_path / "cache", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(DataError, match=r"--cache: .*database is locked"):
+        with pytest.raises(DataError, match=r"cache: .*database is locked"):
             Cache(tmp_path / "cache", "m")
         monkeypatch.setattr(caching, "_PATIENCE", 60)
         Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -545,17 +545,17 @@ def test_what_is_finished_is_taken_over_and_what_failed_is_scored_again(
         Score(todo[1].name, error="was away"),
         Score("2/c.jpg", 1),
     ]
-    found = list(score(predictor, todo, finished=finished, threads=2))
+    found = list(score(predictor, resumed(todo, finished), threads=2))
     assert found[0] is finished[0]
     assert found[2] is finished[2]
     assert found[1].error is None
     assert sorted(counted) == [item.name for item in (todo[1], *todo[3:])]
 
 
-def test_finished_scores_of_other_images_are_refused(predictor: Predictor, pictures: Path) -> None:
+def test_finished_scores_of_other_images_are_refused(pictures: Path) -> None:
     todo = items(*sorted(pictures.iterdir()))
-    with pytest.raises(UsageError, match=r"--resume: 0/a\.jpg is where the stopped run had z.jpg"):
-        list(score(predictor, todo, finished=[Score("z.jpg", 0.5)]))
+    with pytest.raises(UsageError, match=r"resume: 0/a\.jpg is where the stopped run had z.jpg"):
+        list(resumed(todo, [Score("z.jpg", 0.5)]))
     old = [Score(item.name, 0.5) for item in todo]
-    with pytest.raises(UsageError, match=r"--resume: 5/f\.jpg, which the stopped run had, is gone"):
-        list(score(predictor, todo[:5], finished=old))
+    with pytest.raises(UsageError, match=r"resume: 5/f\.jpg, which the stopped run had, is gone"):
+        list(resumed(todo[:5], old))

@@ -5,10 +5,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import wraps
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
+
+from maskspot.arguments import check_bounds
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show only warnings and errors.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -16,6 +19,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _flags: dict[str, str] = {}
 """The option of each argument, by the argument's name, as commands are built."""
+
+_METAVARS: dict[Any, str] = {int: "N", float: "X", Path: "FILE"}
 
 _ARGUMENT = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")
 
@@ -54,6 +59,7 @@ def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
             parameters += _parameters(kind, fields(kind))
             builders[each.name] = _builder(kind)
         else:
+            _flags[each.name] = f"--{_dashed(each.name)}"
             parameters.append(each.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
     @wraps(command)
@@ -98,11 +104,11 @@ def _parameters(
     for spec in chosen:
         facts = dict(spec.metadata)
         positional = facts.pop("positional", False)
-        flags, least, most = (facts.pop(key, None) for key in ("flags", "least", "most"))
+        flags, *_ = (facts.pop(key, None) for key in ("flags", "least", "most"))
         _flags[spec.name] = _flag(spec, flags, positional)
         inner = _inner(types[spec.name])
-        if inner in (int, float):
-            facts |= {"min": least, "max": most}
+        if inner in _METAVARS:
+            facts.setdefault("metavar", _METAVARS[inner])
         if partial:
             facts["rich_help_panel"] = partial.panel
         default = None if partial else spec.default
@@ -142,7 +148,9 @@ def _is_many(hint: Any) -> bool:
 
 def _builder(kind: Any) -> Callable[[dict[str, Any]], Any]:
     def build(given: dict[str, Any]) -> Any:
-        return kind(**{f.name: _value(given.pop(f.name), f.default) for f in fields(kind)})
+        made = kind(**{f.name: _value(given.pop(f.name), f.default) for f in fields(kind)})
+        check_bounds(made)
+        return made
 
     return build
 

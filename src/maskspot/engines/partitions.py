@@ -53,7 +53,9 @@ def of_items(items: Iterable[Item], size: int) -> Iterator[Partition]:
     while chunk := list(islice(rest, size)):
         for item in chunk:
             if not (item.path is None and "://" in item.name) and not _is_file(item):
-                raise UsageError(f"--engine: {item.name}: workers read files and URLs; unpack it")
+                raise UsageError(
+                    f"{item.name}: workers of a cluster read files and URLs only; unpack it"
+                )
         names = "\0".join(item.name for item in chunk)
         images = [(item.name, item.load) for item in chunk]
         yield Partition(_name(number, names), partial(list, images))

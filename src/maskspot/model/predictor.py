@@ -49,6 +49,7 @@ class Predictor:
         device: where it runs; never `auto`.
         batch_size: images that a thread takes at a time.
         threads: how many threads it is fastest with: one for each usable CPU, on most devices.
+        reload: loads the same model again, in another process for instance.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Predictor:
         file = find_model(model).absolute()
         asked: dict[str, Any] = {"device": device, "batch_size": batch_size}
         asked |= {"max_pixels": max_pixels, "draft": draft, "prior": prior}
-        self._again = partial(Predictor, file, **asked)
+        self.reload = partial(Predictor, file, **asked)
         self.max_pixels, self.draft, self.prior = max_pixels, draft, prior
         content = read_model(file, trusted=ships(file))
         self._session, self.device = _open(content, file, device)
@@ -99,7 +100,7 @@ class Predictor:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Send what was asked for to another process, which loads the file itself."""
-        return self._again, ()
+        return self.reload, ()
 
     @property
     def has_heatmap(self) -> bool:

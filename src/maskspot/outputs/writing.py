@@ -4,9 +4,9 @@ import math
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO
@@ -27,12 +27,18 @@ class Counts:
         failed: have none.
         above: of those scored, at the threshold or above; 0 without one.
         below: the others; 0 without a threshold.
+        passed: numbers of files and members that were left out, by reason.
+        model: its name.
+        device: where it ran.
     """
 
     scored: int
     failed: int
     above: int
     below: int
+    passed: Mapping[str, int] = field(default_factory=dict)
+    model: str = ""
+    device: str = ""
 
 
 def write_scores(scores: Iterable[Score], form: Form, path: Path | None) -> Counts:

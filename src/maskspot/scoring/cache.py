@@ -117,7 +117,7 @@ class Cache:
         try:
             yield
         except sqlite3.Error as error:
-            raise DataError(f"--cache: {self.file}: {error}; name another file") from None
+            raise DataError(f"{self.file}: {error}; name another file", argument="cache") from None
 
     def _number(self, question: str) -> int:
         return int(self._ask(question)[0][0])

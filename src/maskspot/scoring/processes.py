@@ -1,4 +1,4 @@
-"""Processes that score for this one, whose threads would wait for one another's Python."""
+"""Worker processes that score images, avoiding the GIL."""
 
 import os
 import signal
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
     from maskspot.images import ImageSource
+    from maskspot.model.predictor import Watch
 
     Pipe = Connection[Any, Any]
 
@@ -34,22 +35,28 @@ PATIENCE = 3.0
 class Processes:
     """Processes with a predictor each, which score what threads of this process hand them.
 
-    They begin when they are needed; until then, and for those that do not start or die, scoring
-    goes on in this process: no image is lost, and no score depends on where it was made.
+    They are started when they are needed. Until then, and in place of those that do not start or
+    that die, this process scores: no image is lost, and no score depends on where it was made.
+
+    Attributes:
+        threads: number of threads of all processes together.
+        batch_size: number of images that a thread takes at once.
     """
 
     def __init__(
         self, predictor: Predictor, processes: int, threads: int, patience: float = PATIENCE
     ) -> None:
-        """Begin none yet.
+        """Start no process yet.
 
         Args:
             predictor: the model.
-            processes: how many.
-            threads: of all of them together, and of this one that hand them images.
+            processes: number of processes.
+            threads: number of threads of all of them together, and of those in this process that
+                hand them images.
             patience: seconds of scoring before they are started.
         """
         self._predictor, self._patience = predictor, patience
+        self.threads, self.batch_size = threads, predictor.batch_size
         self._shares = [len(range(at, threads, processes)) for at in range(processes)]
         self._free: SimpleQueue[Pipe] = SimpleQueue()
         self._running: list[SpawnProcess] = []
@@ -86,9 +93,17 @@ class Processes:
         return [process.pid for process in self._running]
 
     def predict_batch(
-        self, images: Sequence[tuple[str, "ImageSource | Callable[[], ImageSource]"]]
+        self,
+        images: Sequence[tuple[str, "ImageSource | Callable[[], ImageSource]"]],
+        heatmap: bool = False,
+        watch: "Watch | None" = None,
     ) -> list[Score]:
-        """Score images as `Predictor.predict_batch` does."""
+        """Score images as `Predictor.predict_batch` does.
+
+        With a heatmap or a watch this process scores them, as pictures would be slow to send.
+        """
+        if heatmap or watch:
+            return self._predictor.predict_batch(images, heatmap, watch)
         if self._starter is None and time.monotonic() - self._since >= self._patience:
             self._begin()
         try:
@@ -139,7 +154,7 @@ class Processes:
             resource_tracker.ensure_running()  # which would undo the next line
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # which they inherit
         context = get_context("spawn")  # a fork would inherit the locks of threads
-        make, _ = self._predictor.__reduce__()
+        make = self._predictor.reload
         found: list[Pipe] = []
         for share in self._shares:
             ours, theirs = zip(*(context.Pipe() for _ in range(share)), strict=True)
