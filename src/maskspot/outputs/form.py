@@ -1,4 +1,4 @@
-"""What is written of a score: its columns, its format, and what becomes of a failure."""
+"""The form of an output: its columns, its format, and what a failed image becomes."""
 
 import math
 import sys
@@ -37,11 +37,11 @@ _SUFFIXES: dict[str, Format] = {
 
 @dataclass(frozen=True)
 class OnError:
-    """What becomes of an image that could not be scored.
+    """What an image that could not be scored becomes.
 
     Attributes:
-        kind: `blank`, a row without probability; `skip`, no row; `fail`, no output; `fill`, a row
-            with a probability that is given.
+        kind: `blank`, a row without a probability; `skip`, no row; `fail`, no output; `fill`, a
+            row with the probability `fill`.
         fill: that probability.
     """
 
@@ -55,7 +55,7 @@ class OnError:
         None stands for `fail` in a submission, and for `blank` otherwise.
 
         Raises:
-            UsageError: it is none of these, or a submission would lack rows.
+            UsageError: the text is invalid, or a submission would lack rows.
         """
         if text is None:
             return cls("fail" if submission else "blank")
@@ -78,10 +78,10 @@ class OnError:
         return cls("fill", number)
 
     def check(self, failed: int, total: int) -> None:
-        """Refuse to write anything where images failed and that is what was asked.
+        """Refuse to write anything if images failed and `kind` is `fail`.
 
         Raises:
-            ImageError: so it is.
+            ImageError: that is the case.
         """
         if failed and self.kind == "fail":
             raise ImageError(
@@ -141,7 +141,7 @@ class Form:
         return ("source", "probability", *label, *_STATUS, *more)
 
     def row(self, score: Score) -> tuple[Value, ...] | None:
-        """Return the row of a score; None where there is to be none."""
+        """Return the row of a score; None if it has no row."""
         probability = score.probability
         if score.error is not None:
             if self.on_error.kind == "skip":
@@ -157,7 +157,7 @@ class Form:
         return tuple(cells)
 
     def rows_to(self, stream: IO[bytes]) -> AbstractContextManager[WriteRow]:
-        """Give a function that writes rows to a stream."""
+        """Open a stream of rows; return the function that writes one."""
         if self.format == "parquet":
             return parquet_rows(stream, self.columns)
         if self.format == "jsonl":
@@ -211,12 +211,11 @@ class FormOptions:
 
 
 def format_of(path: Path | None, wanted: str | None) -> Format:
-    """Return the format to write: the one wanted, else what the file's ending says; CSV for none.
+    """Return the format to write: the one wanted, else that of the ending; CSV without an ending.
 
     Raises:
-        UsageError: there is no such format, the ending says none that we have, or it is none for
-            a terminal.
-        MissingExtraError: it needs pyarrow.
+        UsageError: the format or the ending is unknown, or it is Parquet on a terminal.
+        MissingExtraError: pyarrow is not installed.
     """
     suffix = path.suffix if path else ""
     if wanted is None and suffix.lower() not in _SUFFIXES:

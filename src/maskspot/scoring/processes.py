@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Pipe = Connection[Any, Any]
 
 PATIENCE = 3.0
-"""Seconds of scoring before processes are started that nobody asked for: a start takes half one."""
+"""Seconds of scoring before processes are started by default: a start takes half a second."""
 
 
 class Processes:
@@ -69,7 +69,7 @@ class Processes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the processes, which hold nothing that is of use."""
+        """Kill the processes, which hold no state."""
         with self._lock:
             self._closed = True
             for process in self._running:
@@ -79,17 +79,17 @@ class Processes:
 
     @property
     def starting(self) -> bool:
-        """Whether some are on their way."""
+        """Whether some are being started."""
         return self._starter is not None and self._starter.is_alive()
 
     @property
     def ready(self) -> int:
-        """How many of their threads wait for images."""
+        """Number of their threads that wait for images."""
         return self._free.qsize()
 
     @property
     def pids(self) -> list[int | None]:
-        """The processes that were started."""
+        """Process ids of those that were started."""
         return [process.pid for process in self._running]
 
     def predict_batch(
@@ -127,15 +127,15 @@ class Processes:
         with self._lock:
             if self._starter is None:
                 self._starter = threading.Thread(target=self._start, daemon=True)
-                with suppress(RuntimeError):  # no more threads for us
+                with suppress(RuntimeError):  # the limit of threads is reached
                     self._starter.start()
 
     def _start(self) -> None:
-        """Start the processes, and offer each when it is ready."""
+        """Start the processes, and use each when it is ready."""
         try:
             with _apart():
                 starting = self._launch()
-        except (OSError, RuntimeError):  # no more files, processes or threads for us
+        except (OSError, RuntimeError):  # a limit of files, processes or threads is reached
             with self._lock:
                 for process in self._running:
                     process.kill()
@@ -148,8 +148,8 @@ class Processes:
             each.close()
 
     def _launch(self) -> "list[Pipe]":
-        """Start them; raises OSError or RuntimeError where there are not so many for us."""
-        os.stat(os.path.join(os.getcwd(), os.curdir))  # they enter it, or fail with a traceback
+        """Start them; raises OSError or RuntimeError if a limit of the system is reached."""
+        os.stat(os.path.join(os.getcwd(), os.curdir))  # children enter it, or fail with a traceback
         if hasattr(signal, "pthread_sigmask"):
             resource_tracker.ensure_running()  # which would undo the next line
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # which they inherit
@@ -172,10 +172,10 @@ class Processes:
 
 @contextmanager
 def _apart() -> Iterator[None]:
-    """Keep Python's children from importing what is not theirs.
+    """Keep child processes from importing code that is not ours.
 
-    That is what lies in the folder that we are in, which may be a stranger's, with a
-    multiprocessing.py beside the photos; and the program that was started, which would run again.
+    That is modules in the current folder, which may be untrusted and have a multiprocessing.py
+    beside the photos; and the main program, which would run again.
     """
     name = "PYTHONSAFEPATH"
     before, program = os.environ.get(name), sys.modules["__main__"]
@@ -192,24 +192,24 @@ def _apart() -> Iterator[None]:
 
 
 def _work(make: Callable[[], Predictor], pipes: "Sequence[Pipe]") -> None:
-    """Score what comes through the pipes, a thread for each, until they are closed."""
+    """Score what arrives through the pipes, with a thread for each, until they are closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     calm_warnings()  # as the command line does
     keep_memory(len(pipes))
     try:
         threading.Thread(target=_end_with_parent, daemon=True).start()
         predictor = make()
-    except Exception:  # no file any more, or no memory: who wants scores makes them itself
+    except Exception:  # the file is gone, or there is no memory: the parent scores itself
         return
     for each in pipes:
         try:
             threading.Thread(target=_answer, args=(predictor, each)).start()
-        except RuntimeError:  # no more threads for us
+        except RuntimeError:  # the limit of threads is reached
             each.close()
 
 
 def _end_with_parent() -> None:
-    """End, even where a thread waits for a pipe that nobody writes to."""
+    """Exit with the parent, even if a thread waits for a pipe that nobody writes to."""
     parent = parent_process()
     if parent:
         parent.join()
@@ -222,12 +222,12 @@ def _answer(predictor: Predictor, pipe: "Pipe") -> None:
             pipe.send((predictor.id, predictor.device))
             while True:
                 pipe.send(predictor.predict_batch(pipe.recv()))
-        except Exception:  # closed; or the model fails, which it shall do where it is told
+        except Exception:  # closed; or the model fails, which the parent then reports
             return
 
 
 def _fetch(image: "ImageSource | Callable[[], ImageSource]") -> "ImageSource | partial[NoReturn]":
-    """Return an image as it can be sent, or what raises why there is none."""
+    """Return an image that can be pickled, or a function that raises the reason why not."""
     try:
         found = image() if callable(image) else image
         return found.read() if hasattr(found, "read") else found
@@ -236,7 +236,7 @@ def _fetch(image: "ImageSource | Callable[[], ImageSource]") -> "ImageSource | p
 
 
 def _is_ours(image: object) -> bool:
-    """Say whether an image is none in another process: an error, or a file that we have open."""
+    """Say whether only this process can read an image: an error, or an open file."""
     if isinstance(image, str | os.PathLike):
         return os.fspath(image).startswith(("/dev/", "/proc/"))
     return isinstance(image, partial)
