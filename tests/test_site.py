@@ -3,6 +3,7 @@
 import re
 import sys
 import tomllib
+from dataclasses import fields
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from maskspot.cli import COMMANDS
+from maskspot.training.presets import PRESETS
+from maskspot.training.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -28,6 +31,21 @@ def test_the_reference_of_the_command_line_is_what_help_says(generate: Any) -> N
     if metadata.version("typer") < "0.25":
         pytest.skip("earlier ones write it otherwise")
     assert (DOCS / "cli.md").read_text("utf-8") == generate.cli(), "run docs/generate.py"
+
+
+def test_the_reference_of_settings_is_what_their_fields_say(generate: Any) -> None:
+    assert (DOCS / "settings.md").read_text("utf-8") == generate.settings(), "run docs/generate.py"
+
+
+def test_the_reference_of_settings_has_the_values_of_every_preset() -> None:
+    text = (DOCS / "settings.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| .*? \| (.*?) \| (.*?) \| .+ \|$", text, re.MULTILINE)
+    assert [name for name, *_ in rows] == [spec.name for spec in fields(Settings)]
+    for name, *values in rows:
+        for preset, value in zip(("default", "seed"), values, strict=True):
+            actual = getattr(PRESETS[preset], name)
+            actual = str(actual).lower() if isinstance(actual, bool | None) else str(actual)
+            assert value == actual, (name, preset)
 
 
 def test_the_reference_names_every_command() -> None:
