@@ -1,4 +1,4 @@
-"""The documentation site: what is generated is up to date, and every page is in it."""
+"""The documentation site: generated pages are up to date, and every page is in its contents."""
 
 import re
 import sys
@@ -29,7 +29,7 @@ def generate(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_the_reference_of_the_command_line_is_what_help_says(generate: Any) -> None:
     if metadata.version("typer") < "0.25":
-        pytest.skip("earlier ones write it otherwise")
+        pytest.skip("earlier versions of Typer format the page differently")
     assert (DOCS / "cli.md").read_text("utf-8") == generate.cli(), "run docs/generate.py"
 
 
@@ -67,14 +67,14 @@ def test_every_package_that_an_install_asks_for_has_its_licence_listed() -> None
     assert all(licence.strip() for _, licence in rows)
 
 
-def test_the_licences_of_a_package_are_those_of_all_that_it_needs(generate: Any) -> None:
+def test_the_packages_that_a_package_needs_are_found_indirectly_too(generate: Any) -> None:
     assert {"typer", "rich", "pillow", "numpy", "markdown-it-py"} <= generate.needed("maskspot")
     assert "starlette" not in generate.needed("maskspot")
     assert {"starlette", "uvicorn"} <= generate.needed("maskspot", "serve")
     assert generate.licence("typer").startswith("MIT")
 
 
-def test_all_that_the_python_page_names_is_there() -> None:
+def test_everything_that_the_python_page_names_exists() -> None:
     names = re.findall(r"^::: ([\w.]+)$", (DOCS / "api.md").read_text("utf-8"), re.M)
     assert len(names) == len(set(names)) > 10
     for name in names:
@@ -96,7 +96,7 @@ def test_every_page_is_in_the_sites_contents_once() -> None:
     )
 
 
-def test_every_test_that_the_security_page_names_is_there() -> None:
+def test_every_test_that_the_security_page_names_exists() -> None:
     page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
     files = (ROOT / "tests").rglob("*.py")
     tests = {f.relative_to(ROOT / "tests").as_posix(): f.read_text("utf-8") for f in files}
