@@ -78,8 +78,8 @@ def _values(kind: type, facts: Mapping[str, Any]) -> str:
         return "text"
     number = "integer" if kind is int else "number"
     least, most = facts.get("least"), facts.get("most")
-    above = "" if least is None else f" from {least:g}"
-    return number + above + ("" if most is None or most >= _UNBOUNDED else f" to {most:g}")
+    above = f"{number} from {least or 0:g}"  # `Settings` admits no negative numbers
+    return above if most is None or most >= _UNBOUNDED else f"{above} to {most:g}"
 
 
 def _shown(value: object) -> str:
