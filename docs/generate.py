@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import Field, fields
 from importlib import metadata
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,16 @@ from maskspot.training.settings import Settings, setting_types
 HERE = Path(__file__).parent
 EXTRAS = ("", "serve", "report", "parquet", "remote", "heic", "fetch", "train", "ray")
 """The smallest first: a package is listed with the first extra that needs it."""
+
+SECTIONS = {
+    "backbone": "Network and input",
+    "epochs": "Optimisation",
+    "rotation": "Augmentation",
+    "boxes": "Boxes and teachers",
+    "folds": "Folds, sources and validation",
+    "labels": "Labels",
+}
+"""Headings in the reference of settings, by the first setting below each."""
 
 _UNBOUNDED = 1e6
 """An upper bound from here on stands for none."""
@@ -47,14 +56,11 @@ def cli() -> str:
 def settings() -> str:
     """Return the reference of the settings of training, made from the fields of `Settings`."""
     text = _SETTINGS
-    for panel, group in groupby(fields(Settings), _panel):
-        rows = "".join(f"| {' | '.join(_cells(spec))} |\n" for spec in group)
-        text += f"\n## {panel}\n\n{_head()}{rows}"
+    for spec in fields(Settings):
+        if spec.name in SECTIONS:
+            text += f"\n## {SECTIONS[spec.name]}\n\n{_head()}"
+        text += f"| {' | '.join(_cells(spec))} |\n"
     return text
-
-
-def _panel(spec: Field[Any]) -> str:
-    return spec.metadata.get("rich_help_panel") or "All settings"
 
 
 def _head() -> str:

@@ -96,6 +96,12 @@ def test_every_page_is_in_the_sites_contents_once() -> None:
     )
 
 
+def test_every_section_of_the_settings_begins_at_one_that_exists(generate: Any) -> None:
+    names = [spec.name for spec in fields(Settings)]
+    assert names[0] in generate.SECTIONS
+    assert set(generate.SECTIONS) <= set(names)
+
+
 def test_contributing_names_every_session_of_nox() -> None:
     sessions = re.findall(
         r"^@nox.session\ndef (\w+)", (ROOT / "noxfile.py").read_text("utf-8"), re.M
