@@ -1,11 +1,11 @@
-"""What each part of the recipe is worth: out-of-fold log loss with it and without.
+"""Measure what each part of the training recipe is worth, by log loss out of fold.
 
     python benchmarks/ablation.py recipes/ablation.toml DATA... --runs FOLDER
 
-The TOML file has a table `base` of settings and a table `change` of tables of settings, one for
-each row. Every row is trained with the base's settings but for its own, on the same folds. A run
-that is finished is not repeated. Prints a table; each difference has a 95 % bootstrap interval
-over the images (2,000 resamples, paired).
+The TOML file has a table `base` of settings, and a table `change` with a table of settings for
+each row. Every row is trained with the base settings and its own changes, on the same folds.
+Finished runs are not repeated. Each difference in the table has a 95 % bootstrap interval over
+the images (2,000 resamples, paired).
 """
 
 import argparse
@@ -23,7 +23,7 @@ from maskspot.training.run import Run
 
 
 class _Quiet:
-    """Shows nothing of the training."""
+    """Ignores the progress of training."""
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_: None
@@ -57,7 +57,7 @@ def _row(name: str, metrics: dict[str, Any], losses: Any, base: Any) -> str:
 
 
 def main() -> None:
-    """Train what is not trained yet, and print the table."""
+    """Train the missing runs, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("plan", type=Path)
     parser.add_argument("data", type=Path, nargs="+")

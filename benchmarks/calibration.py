@@ -1,4 +1,4 @@
-"""Do probabilities mean what they say? A reliability diagram of a submission.
+"""Draw the reliability diagram of a submission.
 
 python benchmarks/calibration.py test_labels.csv sub.csv calibration.png
 """

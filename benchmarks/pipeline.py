@@ -1,8 +1,8 @@
-"""Does the input pipeline keep up? Training from it against training on one batch in memory.
+"""Compare training from the input pipeline with training on one batch in memory.
 
     python benchmarks/pipeline.py CONFIG DATA... [--steps 20] [--rounds 5] [--runs FOLDER]
 
-Takes turns of so many steps of each, and prints images per second and their ratio.
+Both take turns of `--steps` steps. Prints images per second and their ratio.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from maskspot.training.presets import resolve
 
 
 class _Quiet:
-    """Shows nothing of the training."""
+    """Ignores the progress of training."""
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_: None
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="whose cache is used")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs")
     given = parser.parse_args()
     require_train("the benchmark")
     from maskspot.training import network, train
