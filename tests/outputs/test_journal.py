@@ -259,7 +259,7 @@ def test_a_damaged_line_is_named(output: Path, line: bytes, number: int) -> None
 def test_two_at_once_are_refused(output: Path, stopped: bool) -> None:
     if stopped:
         stop(output)
-    message = "sub.csv: another maskspot is writing it; wait for it"
+    message = "sub.csv: another process of maskspot is writing it; wait for it"
 
     def second() -> None:
         for choice in (None, True, False):
@@ -289,7 +289,7 @@ def test_however_many_start_at_once_each_runs_or_is_told_why_not(output: Path) -
 
     with ThreadPoolExecutor(8) as pool:
         found = set(pool.map(run, range(1000)))
-    assert found == {"ran", f"{output}: another maskspot is writing it; wait for it"}
+    assert found == {"ran", f"{output}: another process of maskspot is writing it; wait for it"}
     assert names(output) == []
 
 
@@ -305,7 +305,7 @@ def test_a_journal_that_another_run_takes_away_while_it_is_opened_is_not_taken(
 
     monkeypatch.setattr("maskspot.outputs.journal.locked", late)
     with (
-        pytest.raises(DataError, match="another maskspot is writing it"),
+        pytest.raises(DataError, match="another process of maskspot is writing it"),
         Journal.open(output, MADE_WITH, resume=False),
     ):
         pytest.fail("it began")

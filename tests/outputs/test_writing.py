@@ -214,7 +214,9 @@ def test_a_submission_has_the_samples_header_and_newline(written: Callable[..., 
     ],
 )
 def test_a_submission_has_nothing_else(more: dict[str, Any], option: str) -> None:
-    with pytest.raises(UsageError, match=rf"^{option}: a submission is a CSV of its"):
+    with pytest.raises(
+        UsageError, match=rf"^{option}: a submission is a CSV with the columns of its"
+    ):
         Form(sample=SAMPLE, **more)
 
 
