@@ -305,8 +305,8 @@ def test_two_runtimes_in_one_folder_are_found_out(
     monkeypatch.setattr(onnxruntime, "__file__", str(tmp_path / "onnxruntime" / "__init__.py"))
     assert list(devices.installed_runtimes()) == ["onnxruntime", "onnxruntime-gpu"]
     expected = (
-        "device: cuda: onnxruntime and onnxruntime-gpu are installed over each other: pip uninstall "
-        "onnxruntime onnxruntime-gpu; pip install onnxruntime-gpu"
+        "device: cuda: onnxruntime and onnxruntime-gpu are installed over each other: pip "
+        "uninstall onnxruntime onnxruntime-gpu; pip install onnxruntime-gpu"
     )
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(UsageError, match=f"^{expected}$"):

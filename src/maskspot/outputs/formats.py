@@ -48,7 +48,7 @@ def csv_rows(stream: IO[bytes], columns: Sequence[str], newline: str = "\n") -> 
 
 def csv_writer(stream: IO[bytes], newline: str) -> WriteRow:
     """Return a function that writes a row of CSV to a stream."""
-    lines = _Lines(stream)
+    lines = _Encoded(stream)
     plain = csv.writer(lines, lineterminator=newline)
     quoted = csv.writer(lines, lineterminator=newline, quoting=csv.QUOTE_ALL)
 
@@ -60,7 +60,7 @@ def csv_writer(stream: IO[bytes], newline: str) -> WriteRow:
     return write
 
 
-class _Lines:
+class _Encoded:
     """A text stream for the csv module that encodes independently of the locale."""
 
     def __init__(self, stream: IO[bytes]) -> None:

@@ -30,6 +30,7 @@ class Counts:
         passed: files and members that were left out, by reason.
         model: name of the model.
         device: where it ran.
+        files: number of files that a cluster wrote; None on this machine.
     """
 
     scored: int
@@ -39,6 +40,7 @@ class Counts:
     passed: Mapping[str, int] = field(default_factory=dict)
     model: str = ""
     device: str = ""
+    files: int | None = None
 
 
 def write_scores(scores: Iterable[Score], form: Form, path: Path | None) -> Counts:

@@ -76,7 +76,9 @@ def _run(job: PredictJob, engine: str, cluster: Cluster, progress: Progress) -> 
 def _summary(counts: "Counts", threshold: float | None) -> str:
     above = f", {counts.above} at {threshold} or above" if threshold is not None else ""
     total = counts.scored + counts.failed
-    text = f"{counts.scored} of {total} images scored{above} by {counts.model} on {counts.device}"
+    files = f", {counts.files} new files," if counts.files is not None else ""
+    what = f"{counts.scored} of {total} images scored{above}{files}"
+    text = f"{what} by {counts.model} on {counts.device}"
     reasons = sorted(counts.passed.items(), key=lambda each: (-each[1], each[0]))
     left_out = ", ".join(f"{count} {why}" for why, count in reasons)
     return f"{text} (passed over: {left_out})" if left_out else text
