@@ -10,10 +10,10 @@ from maskspot.errors import ImageError
 from maskspot.images import open_rgb
 from maskspot.parallel import map_in_order
 from maskspot.reporting.album import LIMIT, thumbnail
-from maskspot.reporting.page import Card, Group, Page, Table
+from maskspot.reporting.page import Card, Group, ReportPage, Table
 
 
-def check_page(report: Report, folder: Path, with_oof: bool) -> Page:
+def check_page(report: Report, folder: Path, with_oof: bool) -> ReportPage:
     """Return the report.
 
     Args:
@@ -36,7 +36,7 @@ def check_page(report: Report, folder: Path, with_oof: bool) -> Page:
     shown = report.problems[:LIMIT]
     sound = "Nothing that training trips over." if report.sound else "Training would trip over it."
     more = "" if with_oof else " Labels were not looked at: that takes out-of-fold probabilities."
-    return Page(
+    return ReportPage(
         title=f"Is {folder.absolute().name} sound?",
         lead=sound + more,
         facts=[

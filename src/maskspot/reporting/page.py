@@ -80,7 +80,7 @@ ORDERS = {
 
 
 @dataclass(frozen=True)
-class Page:
+class ReportPage:
     """What a report says; texts may be strangers'.
 
     Attributes:
@@ -114,7 +114,7 @@ class Page:
     card: str = ""
 
 
-def write_page(page: Page, path: Path) -> None:
+def write_page(page: ReportPage, path: Path) -> None:
     """Write a page, whole or not at all.
 
     Raises:
@@ -123,7 +123,7 @@ def write_page(page: Page, path: Path) -> None:
     write_text(path, render(page))
 
 
-def render(page: Page) -> str:
+def render(page: ReportPage) -> str:
     """Return a page as HTML that needs nothing else, and that may load nothing else."""
     here = files("maskspot.reporting")
     style, script, template = (

@@ -6,8 +6,8 @@ import numpy as np
 
 from maskspot.model.score import Score
 from maskspot.reporting import plots
-from maskspot.reporting.album import Album, Picture, uncertainty
-from maskspot.reporting.page import Card, Group, Page
+from maskspot.reporting.album import Album, Picture
+from maskspot.reporting.page import Card, Group, ReportPage
 from maskspot.reporting.parts import card_of, left_out, model_parts
 
 NAMED = 1000
@@ -27,8 +27,8 @@ class PredictionReport:
         self._masks = self._failed = 0
         self._bins = np.zeros(plots.BINS, np.int64)
         self._failures: list[tuple[str, str]] = []
-        self._album = Album(uncertainty)
-        self.watch = self._album.add
+        self._album = Album()
+        self.watch = self._album.add_by_uncertainty
 
     def count(self, scores: Iterable[Score]) -> Iterator[Score]:
         """Pass scores on, and count them."""
@@ -42,7 +42,7 @@ class PredictionReport:
                 self._masks += score.probability >= self._threshold
             yield score
 
-    def page(self, model: str) -> Page:
+    def page(self, model: str) -> ReportPage:
         """Return the report.
 
         Args:
@@ -51,7 +51,7 @@ class PredictionReport:
         scored, at = int(self._bins.sum()), self._threshold
         rows, card = model_parts(model)
         cards = [self._card(each) for each in self._album.pictures()]
-        return Page(
+        return ReportPage(
             title="Face masks",
             lead=f"How likely it is that each image shows at least one, by {dict(rows)['model']}."
             + left_out(len(cards), scored, "least certain"),
