@@ -26,28 +26,26 @@ def argument(
         flags: names of the option; by default `--` and the name of the field.
         least: smallest number that is admitted.
         most: largest one.
-        shown: `metavar`, `show_default` and `rich_help_panel` as Typer takes them;
-            `positional=True` for an argument without a flag; and `parse`, which makes the value
-            from the text that a user types.
+        shown: `metavar`, `show_default` and `rich_help_panel` as Typer takes them; and
+            `positional=True` for an argument without a flag.
     """
     metadata = {"help": help, "flags": flags, "least": least, "most": most, **shown}
     return field(default=default, metadata=metadata)
 
 
 def check_bounds(arguments: Any) -> None:
-    """Check the numbers of a dataclass against the bounds of their fields.
+    """Check the numbers of a dataclass of arguments.
 
     Raises:
-        UsageError: one is out of bounds.
+        UsageError: one is smaller than its `least`, or larger than its `most`.
     """
     for spec in fields(arguments):
-        value, least, most = (
-            getattr(arguments, spec.name),
-            spec.metadata.get("least"),
-            spec.metadata.get("most"),
-        )
-        if value is None or least is most is None:
+        value = getattr(arguments, spec.name)
+        least, most = (spec.metadata.get(key) for key in ("least", "most"))
+        if not isinstance(value, int | float):
             continue
-        if not ((least is None or value >= least) and (most is None or value <= most)):
-            bounds = f"at least {least}" if most is None else f"from {least} to {most}"
-            raise UsageError(f"must be {bounds}, not {value}", argument=spec.name)
+        if (least is not None and not value >= least) or (most is not None and not value <= most):
+            bounds = [f"at least {least:g}" if least is not None else ""]
+            bounds += [f"at most {most:g}" if most is not None else ""]
+            text = " and ".join(filter(None, bounds))
+            raise UsageError(f"must be {text}, not {value}", argument=spec.name)

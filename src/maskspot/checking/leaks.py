@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from maskspot.checking.photos import Photo, log_facts
 from maskspot.checking.problems import Problem
-from maskspot.datasets.near_duplicates import stratified_folds
+from maskspot.datasets.folds import stratified_folds
 from maskspot.errors import DataError
 from maskspot.evaluation.logistic import logistic_regression
 from maskspot.evaluation.metrics import auc

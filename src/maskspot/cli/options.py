@@ -15,7 +15,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 """Options of the command line alone, which several commands have."""
 
 _flags: dict[str, str] = {}
-"""The option of each argument of the command that runs, by the argument's name."""
+"""The option of each argument, by the argument's name, as commands are built."""
 
 _ARGUMENT = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")
 
@@ -41,27 +41,27 @@ def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
     Parameters of other types stay as they are. Annotated with `Partial`, a parameter gets a
     mapping of what was given.
     """
+    _flags.clear()
     parameters: list[inspect.Parameter] = []
     builders: dict[str, Callable[[dict[str, Any]], Any]] = {}
-    flags: dict[str, str] = {}
     for each in inspect.signature(command, eval_str=True).parameters.values():
         partial = _partial_of(each.annotation)
         if partial:
             chosen = [f for f in fields(partial.kind) if not partial.only or f.name in partial.only]
             parameters += _parameters(partial.kind, chosen, partial)
-            flags |= {spec.name: _flag(spec) for spec in chosen}
             builders[each.name] = _collector(chosen)
         elif is_dataclass(each.annotation):
             kind: Any = each.annotation
             parameters += _parameters(kind, fields(kind))
-            flags |= {spec.name: _flag(spec) for spec in fields(kind)}
             builders[each.name] = _builder(kind)
         else:
             parameters.append(each.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
+    flags = dict(_flags)
+
     @wraps(command)
     def run(**given: Any) -> Any:
-        _flags.clear()
+        _flags.clear()  # another command may have been built since
         _flags.update(flags)
         return command(**{name: build(given) for name, build in builders.items()}, **given)
 
@@ -103,21 +103,19 @@ def _parameters(
     for spec in chosen:
         facts = dict(spec.metadata)
         positional = facts.pop("positional", False)
-        flags, least, most, parse = (
-            facts.pop(key, None) for key in ("flags", "least", "most", "parse")
-        )
-        hint = str if parse else types[spec.name]
-        inner = _inner(hint)
+        flags, least, most = (facts.pop(key, None) for key in ("flags", "least", "most"))
+        _flags[spec.name] = _flag(spec, flags, positional)
+        inner = _inner(types[spec.name])
         if inner in (int, float):
             facts |= {"min": least, "max": most}
         if partial:
             facts["rich_help_panel"] = partial.panel
-        default = None if partial or parse else spec.default
+        default = None if partial else spec.default
         if default == ():
             default = None
         names = flags or ((f"--{_dashed(spec.name)}",) if default is False else ())
         made = typer.Argument(**facts) if positional else typer.Option(*names, **facts)
-        annotation = list[inner] if _is_many(hint) else inner  # type: ignore[valid-type]
+        annotation = list[inner] if _is_many(types[spec.name]) else inner  # type: ignore[valid-type]
         yield inspect.Parameter(
             spec.name,
             inspect.Parameter.KEYWORD_ONLY,
@@ -126,9 +124,8 @@ def _parameters(
         )
 
 
-def _flag(spec: Field[Any]) -> str:
-    flags = spec.metadata["flags"]
-    if spec.metadata.get("positional"):
+def _flag(spec: Field[Any], flags: tuple[str, ...] | None, positional: bool) -> str:
+    if positional:
         return str(spec.metadata.get("metavar") or spec.name.upper())
     return flags[-1].partition("/")[0] if flags else f"--{_dashed(spec.name)}"
 
@@ -150,31 +147,22 @@ def _is_many(hint: Any) -> bool:
 
 def _builder(kind: Any) -> Callable[[dict[str, Any]], Any]:
     def build(given: dict[str, Any]) -> Any:
-        return kind(**{f.name: _value(given.pop(f.name), f) for f in fields(kind)})
+        return kind(**{f.name: _value(given.pop(f.name), f.default) for f in fields(kind)})
 
     return build
 
 
 def _collector(chosen: Iterable[Field[Any]]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    specs = list(chosen)
+    names = [spec.name for spec in chosen]
 
     def collect(given: dict[str, Any]) -> dict[str, Any]:
-        values = {spec.name: given.pop(spec.name) for spec in specs}
-        values = {spec.name: _parsed(values[spec.name], spec) for spec in specs}
+        values = {name: given.pop(name) for name in names}
         return {name: value for name, value in values.items() if value is not None}
 
     return collect
 
 
-def _value(value: Any, spec: Field[Any]) -> Any:
-    """Return a field's value from what Typer gives for its option."""
-    if spec.default == () and not value:
+def _value(value: Any, default: Any) -> Any:
+    if default == () and not value:
         return ()
-    if value is None and "parse" in spec.metadata:
-        return spec.default
-    return _parsed(tuple(value) if isinstance(value, list) else value, spec)
-
-
-def _parsed(value: Any, spec: Field[Any]) -> Any:
-    parse = spec.metadata.get("parse")
-    return parse(value) if parse and value is not None else value
+    return tuple(value) if isinstance(value, list) else value

@@ -166,8 +166,8 @@ def evaluate(
 def assess(targets: ArrayLike, probabilities: ArrayLike, question: Question) -> Quality:
     """Return one model's metrics."""
     t, p = _checked(targets, probabilities)
-    ranked, thresholds = Ranked(t, p), _thresholds(p, question.cost)
-    best = float(thresholds[_costs(ranked.groups(), question.cost, thresholds).argmin()])
+    ranked, thresholds = Ranked(t, p), _thresholds(p, question.costs)
+    best = float(thresholds[_costs(ranked.groups(), question.costs, thresholds).argmin()])
     cuts, means = {"at": question.threshold, "best": best}, _means(t, p, question.threshold)
 
     def statistics(weights: Array) -> dict[str, Array]:
@@ -175,9 +175,9 @@ def assess(targets: ArrayLike, probabilities: ArrayLike, question: Question) -> 
         found = dict(means(weights))
         found["auc"], found["ece"] = auc_of(groups), ece_of(groups)
         found["average_precision"] = average_precision_of(groups)
-        found["best_threshold"] = thresholds[_costs(groups, question.cost, thresholds).argmin(1)]
+        found["best_threshold"] = thresholds[_costs(groups, question.costs, thresholds).argmin(1)]
         for key, cut in cuts.items():
-            rates = _rates(weights, t == 1, p >= cut, question.cost)
+            rates = _rates(weights, t == 1, p >= cut, question.costs)
             found |= {f"{key} {name}": value for name, value in rates.items()}
         return found
 
@@ -247,7 +247,7 @@ def _cells(mask: Booleans, yes: Booleans) -> tuple[Booleans, ...]:
 
 
 def _rates(
-    weights: Array, mask: Booleans, yes: Booleans, cost: tuple[float, float]
+    weights: Array, mask: Booleans, yes: Booleans, cost: tuple[float, ...]
 ) -> dict[str, Array]:
     tp, fp, fn, tn = (weights @ cell for cell in _cells(mask, yes))
     with np.errstate(invalid="ignore"):
@@ -259,7 +259,7 @@ def _rates(
         }
 
 
-def _thresholds(p: Array, cost: tuple[float, float]) -> Array:
+def _thresholds(p: Array, cost: tuple[float, ...]) -> Array:
     """Return thresholds below, between and above the probabilities, the preferred one first.
 
     Of thresholds of equal cost the one nearest to FP / (FP + FN) is preferred: it is optimal for
@@ -273,7 +273,7 @@ def _thresholds(p: Array, cost: tuple[float, float]) -> Array:
     return found[np.argsort(np.abs(found - cost[0] / sum(cost)), kind="stable")]
 
 
-def _costs(groups: Groups, cost: tuple[float, float], thresholds: Array) -> Array:
+def _costs(groups: Groups, cost: tuple[float, ...], thresholds: Array) -> Array:
     """Return the cost of the errors at each threshold, (B, T)."""
     missed = np.pad(groups.masks.cumsum(1), ((0, 0), (1, 0)))
     passed = np.pad(groups.others.cumsum(1), ((0, 0), (1, 0)))

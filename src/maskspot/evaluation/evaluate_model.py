@@ -173,7 +173,7 @@ def _show(
 ) -> None:
     """Show images that were scored elsewhere; those that cannot be read are left out."""
 
-    def show(batch: Sequence[Item]) -> Sequence[Item]:
+    def show(batch: list[Item]) -> list[Item]:
         for item in batch:
             with suppress(ImageError, OSError):
                 opened = open_image(item.load())

@@ -29,7 +29,9 @@ class LabelFiles:
     )
     image_column: str | None = argument(None, help="Column of image names in the CSV of labels.")
     target_column: str | None = argument(None, help="Column of labels in the CSV of labels.")
-    slices: Path | None = argument(None, help="CSV with more columns about the images, to slice by.")
+    slices: Path | None = argument(
+        None, help="CSV with more columns about the images, to slice by."
+    )
     by: tuple[str, ...] = argument(
         (), help="Column of that CSV to compute the metrics by; may be given several times."
     )

@@ -9,6 +9,7 @@ from maskspot.evaluation.bootstrap import Estimate
 from maskspot.evaluation.evaluate import Confusion, Difference, Quality, Slice
 from maskspot.evaluation.evaluate_model import Evaluation
 from maskspot.evaluation.formatting import METRICS, interval, number
+from maskspot.evaluation.question import Question
 from maskspot.reporting import plots
 from maskspot.reporting.album import Picture
 from maskspot.reporting.page import Card, Group, ReportPage, Table
@@ -48,7 +49,7 @@ def evaluation_page(evaluation: Evaluation, pictures: Sequence[Picture] = ()) ->
         ],
         plots=drawn,
         tables=[
-            _confusion(quality, evaluation.question.cost),
+            _confusion(quality, evaluation.question),
             *(_slices(each) for each in _by_column(evaluation.slices)),
             *([_compared(evaluation.comparison)] if evaluation.comparison else []),
         ],
@@ -71,11 +72,8 @@ def _card(picture: Picture, evaluation: Evaluation) -> Card:
     name = picture.score.source
     target = evaluation.targets[name]
     counts_as_mask = evaluation.probabilities[name] >= evaluation.question.threshold
-    if target:
-        group = "tp" if counts_as_mask else "fn"
-    else:
-        group = "fp" if counts_as_mask else "tn"
-    return card_of(picture, group, target)
+    groups = ("fp", "tp") if counts_as_mask else ("tn", "fn")
+    return card_of(picture, groups[target], target)
 
 
 def _groups(confusion: Confusion) -> list[Group]:
@@ -94,13 +92,13 @@ def _metrics(quality: Quality) -> Iterator[tuple[str, Estimate]]:
     return ((name, getattr(quality, name)) for name in METRICS)
 
 
-def _confusion(quality: Quality, cost: tuple[float, float]) -> Table:
+def _confusion(quality: Quality, question: Question) -> Table:
     at, best = quality.confusion, quality.best
     counts = ("true_positives", "false_positives", "false_negatives", "true_negatives")
     rates = ("precision", "recall", "specificity", "cost")
     return Table(
         "Errors at a threshold",
-        ("", "as asked", "95 % interval", f"best for FP:FN = {cost[0]:g}:{cost[1]:g}", "95 %"),
+        ("", "as asked", "95 % interval", f"best for FP:FN = {question.cost}", "95 %"),
         [
             (
                 "threshold",

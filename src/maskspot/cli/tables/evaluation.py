@@ -11,6 +11,7 @@ from maskspot.evaluation.bootstrap import Estimate
 from maskspot.evaluation.evaluate import Difference, Quality, Slice
 from maskspot.evaluation.evaluate_model import Evaluation
 from maskspot.evaluation.formatting import METRICS, interval, number
+from maskspot.evaluation.question import Question
 
 _WIDE = 104
 """Width of a terminal, in columns, from which an interval stands beside its number."""
@@ -27,7 +28,7 @@ def show(evaluation: Evaluation) -> None:
             "The log loss is infinite, as a probability is exactly 0 or 1 and wrong; "
             f"clipped at 1e-15 it is {quality.log_loss_clipped:.4f}.\n"
         )
-    console.print(_confusion_table(quality, evaluation.question.cost))
+    console.print(_confusion_table(quality, evaluation.question))
     if evaluation.slices:
         console.print(_slices_table(evaluation.slices, console.width))
     if evaluation.comparison:
@@ -50,12 +51,12 @@ def _metrics_table(quality: Quality) -> Table:
     return table
 
 
-def _confusion_table(quality: Quality, cost: tuple[float, float]) -> Table:
+def _confusion_table(quality: Quality, question: Question) -> Table:
     at, best = quality.confusion, quality.best
     table = _table(
         "",
         f"threshold {at.threshold:g}",
-        f"best for FP:FN = {cost[0]:g}:{cost[1]:g}",
+        f"best for FP:FN = {question.cost}",
     )
     table.add_row("threshold", f"{at.threshold:g}", _line(quality.best_threshold))
     for name in ("true_positives", "false_positives", "false_negatives", "true_negatives"):
