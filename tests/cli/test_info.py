@@ -78,7 +78,7 @@ def test_what_a_model_says_is_text(
 ) -> None:
     facts = about.describe("default") | {"name": "[red]x[/red]\x1b[2J"}
     monkeypatch.setattr(about, "describe", lambda model: facts)
-    assert "[red]x[/red]�[2J" in cli("info", "default").out
+    assert "[red]x[/red]\\x1b[2J" in cli("info", "default").out
     assert "\x1b" not in cli("info", "default", "--json").out
 
 

@@ -121,7 +121,7 @@ def test_the_table_says_all_in_80_columns(cli: Cli, labels: Path) -> None:
         assert text in result.out
     assert "DeLong" in result.out
     assert "McNemar" in result.out
-    assert "[red]k�[2J" in result.out
+    assert "[red]k\\x1b[2J" in result.out
     assert re.search(r"accuracy +0\.6667 ", result.out)
 
 

@@ -1,4 +1,4 @@
-"""Labels that are likely wrong, told by what networks say of photos they were not trained on."""
+"""Labels that are likely wrong, by the probabilities of networks that were not trained on them."""
 
 from collections.abc import Sequence
 
@@ -11,18 +11,18 @@ from maskspot.errors import DataError
 
 
 def confident_label_errors(targets: ArrayLike, probabilities: ArrayLike) -> NDArray[np.intp]:
-    """Return which labels are likely wrong, the likeliest first.
+    """Return the indices of labels that are likely wrong, the most likely first.
 
     Confident learning (C. Northcutt, L. Jiang, I. Chuang, "Confident Learning: Estimating
     Uncertainty in Dataset Labels", JAIR 70, 2021): an image counts to a class if its probability
-    of that class is at least what images labelled so have on average (if to both, to the more
-    probable). Those that count to the class that is not their label, off the diagonal of the
-    confident joint, are candidates; they are ranked by normalised margin, the probability of the
-    label less that of the other class.
+    of that class is at least the average of the images labelled so; if it counts to both, to the
+    more probable one. Images that count to the class that is not their label, off the diagonal of
+    the confident joint, are candidates. They are ranked by normalised margin: the probability of
+    the label minus that of the other class.
 
     Args:
         targets: 0 or 1, (N,).
-        probabilities: of 1, (N,), each from a network that has not seen the image.
+        probabilities: of class 1, (N,), each from a network that was not trained on the image.
     """
     labels = np.asarray(targets, np.intp)
     ones = np.asarray(probabilities, np.float64)
@@ -36,7 +36,7 @@ def confident_label_errors(targets: ArrayLike, probabilities: ArrayLike) -> NDAr
 
 
 def label_errors(photos: Sequence[Photo], oof: dict[str, float]) -> list[Problem]:
-    """Return the labelled photos whose label is likely wrong, the likeliest first.
+    """Return the labelled photos whose label is likely wrong, the most likely first.
 
     Raises:
         DataError: no labelled photo has a probability.

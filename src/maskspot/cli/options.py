@@ -55,6 +55,7 @@ def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
             parameters += _parameters(kind, fields(kind))
             builders[each.name] = _builder(kind)
         else:
+            _flags[each.name] = f"--{_dashed(each.name)}"
             parameters.append(each.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
     flags = dict(_flags)
