@@ -14,9 +14,9 @@ import pytest
 
 from maskspot import Predictor
 from maskspot._version import __version__
-from maskspot.cli.commands import info
 from maskspot.model import describe as about
-from maskspot.model import providers as devices
+from maskspot.model import machine as here
+from maskspot.model.machine import describe_machine
 from maskspot.model.shipped import find_model, shipped
 
 Cli = Callable[..., Any]
@@ -85,12 +85,12 @@ def test_what_a_model_says_is_text(
 def test_devices_are_those_of_this_onnxruntime(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     providers = ["CUDAExecutionProvider", "AzureExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
-    assert info.machine_facts()["devices"] == ["cpu", "cuda"]
+    assert describe_machine()["devices"] == ["cpu", "cuda"]
 
 
 def test_two_runtimes_are_warned_of(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     both = ["onnxruntime", "onnxruntime-gpu"]
-    monkeypatch.setattr(devices, "installed_runtimes", lambda: iter(both))
+    monkeypatch.setattr(here, "installed_runtimes", lambda: iter(both))
     result = cli("info", "fast", "--json")
     assert "installed over each other" in result.err
     assert json.loads(result.out)["machine"]["runtimes"] == both
@@ -105,7 +105,7 @@ def test_extras_are_read_from_the_installed_metadata(monkeypatch: pytest.MonkeyP
         "pytest; extra == 'dev'",
     ]
     monkeypatch.setattr(metadata, "requires", lambda name: required)
-    found = info.machine_facts()["extras"]
+    found = describe_machine()["extras"]
     assert found == {"heic": {"no-such-package": None}, "train": {"numpy": _version("numpy")}}
 
 
