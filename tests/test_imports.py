@@ -17,19 +17,25 @@ SOURCE = Path(maskspot.__file__).parent
 MAY_IMPORT = {
     "_version": set(),
     "archives": {"errors", "inputs"},
-    "checking": {"cpus", "csv_tables", "datasets", "errors", "evaluation", "files", "images"},
+    "arguments": {"errors"},
+    "checking": {
+        *("cpus", "datasets", "errors", "evaluation", "files", "images", "outputs", "progress"),
+    },
     "comparing": {
         *("csv_tables", "datasets", "errors", "evaluation", "exporting", "extras", "inputs"),
         *("model", "scoring", "training"),
     },
     "cpus": set(),
     "csv_tables": {"errors"},
-    "datasets": {"csv_tables", "errors", "files", "images", "inputs"},
+    "datasets": {"arguments", "csv_tables", "errors", "files", "images", "inputs", "progress"},
     "decoding": {"errors"},
     "engines": {"errors", "images", "inputs", "model", "outputs"},
     "environment": {"errors"},
     "errors": set(),
-    "evaluation": {"csv_tables", "errors", "inputs"},
+    "evaluation": {
+        *("arguments", "cpus", "csv_tables", "datasets", "errors", "images", "inputs", "model"),
+        *("parallel", "progress", "scoring"),
+    },
     "exporting": {
         *("cpus", "csv_tables", "datasets", "errors", "evaluation", "files", "images", "model"),
         "training",
@@ -44,7 +50,7 @@ MAY_IMPORT = {
     "proxies": {"errors"},
     "reporting": {
         *("_version", "checking", "cpus", "errors", "evaluation", "files", "images", "inputs"),
-        *("model", "parallel"),
+        *("model", "parallel", "progress"),
     },
     "safe_paths": {"errors"},
     "scoring": {"environment", "errors", "files", "images", "inputs", "model", "parallel"},

@@ -1,4 +1,4 @@
-"""How metrics are called and written, in tables on a terminal and in reports."""
+"""Names and formats of metrics, for tables on a terminal and in reports."""
 
 import math
 
@@ -12,18 +12,24 @@ METRICS = {
     "brier": "Brier score",
     "ece": "calibration error",
 }
-"""The metrics of a `Quality`, and what people call them."""
+"""The metrics of a `Quality`, with the names that people read."""
 
 
 def number(value: float, sign: str = "", digits: int = 4) -> str:
-    """Return a metric's value, `-` where it is not defined; `sign` is of the format, or none."""
+    """Return the text of a metric; `-` where it is not defined.
+
+    Args:
+        value: the metric.
+        sign: `+` to show the sign of a positive number too.
+        digits: after the decimal point.
+    """
     if math.isnan(value):
         return "-"
     return "infinite" if math.isinf(value) else f"{value:{sign}.{digits}f}"
 
 
 def interval(estimate: Estimate, sign: str = "", digits: int = 4) -> str:
-    """Return an estimate's 95 % interval, empty where there is none."""
+    """Return the text of a 95 % interval; empty where there is none. Arguments as of `number`."""
     if math.isnan(estimate.low):
         return ""
     return f"{number(estimate.low, sign, digits)} to {number(estimate.high, sign, digits)}"
