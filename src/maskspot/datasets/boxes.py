@@ -79,7 +79,9 @@ def _read(file: Path) -> dict[str, list[tuple[float, float, float, float, bool]]
         except ValueError:
             raise DataError(f"{file}, row {row.number}: a corner is not a number") from None
         if not (np.isfinite([left, top, right, bottom]).all() and left < right and top < bottom):
-            raise DataError(f"{file}, row {row.number}: needs xmin < xmax and ymin < ymax")
+            raise DataError(
+                f"{file}, row {row.number}: not a box, which needs xmin < xmax and ymin < ymax"
+            )
         masked = target_of(row[label]) != 0
         faces[row[image].strip()].append((left, top, right, bottom, masked))
     return faces

@@ -133,7 +133,7 @@ def find_sample(folder: Path) -> Path | None:
     """
     found = [file for file in csv_files(folder) if "sample" in file.name.lower()]
     if len(found) > 1:
-        raise DataError(f"{folder}: which is the sample submission, {found[0]} or {found[1]}?")
+        raise DataError(f"{folder}: has several sample submissions: {found[0]}, {found[1]}")
     return found[0] if found else None
 
 
