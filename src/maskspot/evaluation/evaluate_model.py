@@ -1,10 +1,10 @@
 """Evaluate a model, or predictions that a file holds, on labelled images."""
 
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL.Image import Image
@@ -13,6 +13,7 @@ from maskspot.cpus import usable_cpus
 from maskspot.datasets.labels import Layout, read_labels
 from maskspot.errors import DataError, ImageError, UsageError
 from maskspot.evaluation.evaluate import Assessment, evaluate
+from maskspot.evaluation.metrics import Array
 from maskspot.evaluation.prediction_files import read_columns, read_predictions
 from maskspot.evaluation.question import Question
 from maskspot.evaluation.sources import LabelFiles, PredictionSource
@@ -88,104 +89,104 @@ def evaluate_model(
     layout = Layout(image_column=labels.image_column, target_column=labels.target_column)
     targets = read_labels(labels.labels, layout)
     columns = read_columns(labels.slices, targets, labels.by) if labels.slices else {}
-    sides = [
-        _Side(str(file), read_predictions(file, targets, labels.labels), {})
-        for file in (source.predictions, source.against)
-        if file
-    ]
-    if items is not None and (watch or not source.predictions):
-        with progress.step("finding the images"):
-            items = match_items(list(targets), items, labels.labels)
-        if source.predictions:
-            _show(items, sides[0].probabilities, _Watching(targets, watch), progress)
-        else:
-            sides.insert(0, _score(source, items, _Watching(targets, watch), progress))
-    failures = _failures(sides, targets)
+    work = _Work(targets, labels.labels, watch, progress)
+    own, other = (
+        work.read(file) if file else None for file in (source.predictions, source.against)
+    )
+    if own is None:
+        own = work.score(source.model or DEFAULT, items or ())
+    elif items is not None and watch:
+        work.show(items, own, watch)
+    failures = _failures([own, other] if other else [own], targets)
     used = [name for name in targets if name not in failures]
     if not used:
         where = source.predictions or labels.labels
         raise DataError(f"{where}: no labelled image has a probability")
     with progress.step("computing metrics and intervals"):
-        own, *others = (
-            np.array([side.probabilities[name] for name in used], np.float64) for side in sides
-        )
         assessment = evaluate(
             [targets[name] for name in used],
-            own,
+            own.of_images(used),
             slices={name: _without(cells, targets, failures) for name, cells in columns.items()},
-            against=others[0] if others else None,
+            against=other.of_images(used) if other else None,
             question=question,
         )
     return Evaluation(
         **vars(assessment),
-        of=sides[0].of,
+        of=own.of,
         model=None if source.predictions else str(source.model or DEFAULT),
         question=question,
         against=source.against,
         targets={name: targets[name] for name in used},
-        probabilities=dict(zip(used, own.tolist(), strict=True)),
+        probabilities=dict(zip(used, own.of_images(used).tolist(), strict=True)),
         failures=failures,
     )
 
 
-class _Side(NamedTuple):
+@dataclass(frozen=True)
+class _Side:
     """Probabilities of the labelled images, and why some have none."""
 
     of: str
     probabilities: Mapping[str, float | None]
     failures: Mapping[str, str]
 
+    def of_images(self, names: Sequence[str]) -> Array:
+        return np.array([self.probabilities[name] for name in names], np.float64)
 
-class _Watching(NamedTuple):
-    """Passes images on to a watcher, if there is one, with their labels."""
+
+@dataclass(frozen=True)
+class _Work:
+    """Makes the sides of an evaluation; has what this takes."""
 
     targets: Mapping[str, int]
+    labels: Path
     watch: WatchLabelled | None
+    progress: Progress
 
-    def see(self, image: Image, score: Score) -> None:
+    def read(self, file: Path) -> _Side:
+        """Read predictions."""
+        return _Side(str(file), read_predictions(file, self.targets, self.labels), {})
+
+    def score(self, model: str | os.PathLike[str], items: Iterable[Item]) -> _Side:
+        """Let a model score the labelled images."""
+        matched = self._match(items)
+        with self.progress.step("loading the model"):
+            predictor = Predictor(model, device="auto")
+        probabilities, failures = dict[str, float | None](), dict[str, str]()
+        watch = self._watch_scores if self.watch else None
+        heatmap = watch is not None and predictor.has_heatmap
+        with self.progress.step("scoring", "images", len(matched)) as step:
+            for each in score(predictor, matched, heatmap=heatmap, watch=watch):
+                probabilities[each.source] = each.probability
+                if each.error is not None:
+                    failures[each.source] = each.error
+                step.update(len(probabilities))
+        return _Side(predictor.id, probabilities, failures)
+
+    def show(self, items: Iterable[Item], side: _Side, watch: WatchLabelled) -> None:
+        """Show images that have a probability; those that cannot be read are left out."""
+
+        def show(batch: list[Item]) -> list[Item]:
+            for item in batch:
+                with suppress(ImageError, OSError):
+                    opened = open_image(item.load())
+                    known = Score(item.name, side.probabilities[item.name], format=opened.format)
+                    sized = replace(known, width=opened.width, height=opened.height)
+                    watch(opened.rgb, sized, self.targets[item.name])
+            return batch
+
+        scored = [each for each in self._match(items) if side.probabilities[each.name] is not None]
+        with self.progress.step("reading the images", "images", len(scored)) as step:
+            for done, _ in enumerate(map_in_order(show, scored, usable_cpus(), 1), 1):
+                step.update(done)
+
+    def _match(self, items: Iterable[Item]) -> list[Item]:
+        with self.progress.step("finding the images"):
+            return match_items(list(self.targets), items, self.labels)
+
+    def _watch_scores(self, image: Image, score: Score) -> None:
         if self.watch:
             self.watch(image, score, self.targets[score.source])
-
-
-def _score(
-    source: PredictionSource, items: Sequence[Item], watching: _Watching, progress: Progress
-) -> _Side:
-    """Let the model score the images."""
-    with progress.step("loading the model"):
-        predictor = Predictor(source.model or DEFAULT, device="auto")
-    probabilities, failures = dict[str, float | None](), dict[str, str]()
-    watch = watching.see if watching.watch else None
-    heatmap = watch is not None and predictor.has_heatmap
-    with progress.step("scoring", "images", len(items)) as step:
-        for done, each in enumerate(score(predictor, items, heatmap=heatmap, watch=watch), 1):
-            probabilities[each.source] = each.probability
-            if each.error is not None:
-                failures[each.source] = each.error
-            step.update(done)
-    return _Side(predictor.id, probabilities, failures)
-
-
-def _show(
-    items: Sequence[Item],
-    probabilities: Mapping[str, float | None],
-    watching: _Watching,
-    progress: Progress,
-) -> None:
-    """Show images that were scored elsewhere; those that cannot be read are left out."""
-
-    def show(batch: list[Item]) -> list[Item]:
-        for item in batch:
-            with suppress(ImageError, OSError):
-                opened = open_image(item.load())
-                known = Score(item.name, probabilities[item.name], format=opened.format)
-                sized = replace(known, width=opened.width, height=opened.height)
-                watching.see(opened.rgb, sized)
-        return batch
-
-    scored = [item for item in items if probabilities[item.name] is not None]
-    with progress.step("reading the images", "images", len(scored)) as step:
-        for done, _ in enumerate(map_in_order(show, scored, usable_cpus(), 1), 1):
-            step.update(done)
 
 
 def _failures(sides: Sequence[_Side], names: Iterable[str]) -> dict[str, str]:
