@@ -106,9 +106,9 @@ def rows_of(
     """
     rest, number = iter(lines), 0
     first = next((line for line in rest if (number := number + 1) and line.strip()), "")
-    said = _EXCEL.fullmatch(first)
-    if said:
-        separator, first, number = said[1], next(rest, ""), number + 1
+    declared = _EXCEL.fullmatch(first)
+    if declared:
+        separator, first, number = declared[1], next(rest, ""), number + 1
     else:
         bare = re.sub(r'"[^"]*"', "", first)
         separator = max(separators, key=bare.count)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from maskspot.checking.check import DataCheck, check
 from maskspot.checking.label_errors import confident_label_errors
-from maskspot.checking.leaks import leaks, telling
+from maskspot.checking.leaks import leak_problems, leaks
 from maskspot.checking.photos import Photo
 from maskspot.checking.problems import FATAL, KINDS
 from maskspot.datasets import demo
@@ -193,18 +193,20 @@ def photos(count: int, wide: Callable[[int], int], form: Callable[[int], str]) -
     ]
 
 
-def test_a_property_that_tells_the_label_has_a_high_auc_and_others_that_of_chance() -> None:
+def test_a_property_that_predicts_the_label_has_a_high_auc_and_others_that_of_chance() -> None:
     rng = np.random.default_rng(1)
     found = leaks(
         photos(400, lambda at: int(rng.integers(100, 900)), lambda at: ("PNG", "JPEG")[at % 2])
     )
     assert found["format"] == found["all"] == 1
     assert all(0.4 < found[name] < 0.6 for name in ("width", "height", "bytes"))
-    assert [problem.score for problem in telling(found, 200, 200)] == [1, 1]
-    assert "format alone tells masks" in " ".join(p.detail for p in telling(found, 200, 200))
+    assert [problem.score for problem in leak_problems(found, 200, 200)] == [1, 1]
+    assert "format alone predicts the label" in " ".join(
+        p.detail for p in leak_problems(found, 200, 200)
+    )
 
 
-def test_a_width_in_the_middle_tells_too() -> None:
+def test_a_width_in_the_middle_is_a_leak_too() -> None:
     rng = np.random.default_rng(1)
     found = leaks(
         photos(
@@ -217,10 +219,10 @@ def test_a_width_in_the_middle_tells_too() -> None:
     assert found["format"] == 0.5
 
 
-def test_few_images_tell_nothing() -> None:
+def test_few_images_show_no_leak() -> None:
     assert leaks(photos(8, lambda at: 100 + at % 2, lambda at: "PNG")) == {}
-    assert telling({"width": 0.7}, 10, 10) == []
-    assert len(telling({"width": 0.7}, 500, 500)) == 1
+    assert leak_problems({"width": 0.7}, 10, 10) == []
+    assert len(leak_problems({"width": 0.7}, 500, 500)) == 1
 
 
 def test_label_errors_are_those_of_an_example_worked_by_hand() -> None:

@@ -118,9 +118,9 @@ def test_a_calibration_curve_has_every_image_once_and_true_shares() -> None:
     assert found.images.max() - found.images.min() <= 1
     order = np.argsort(p)
     first = order[: int(found.images[0])]
-    assert found.said[0] == pytest.approx(p[first].mean())
-    assert found.true[0] == pytest.approx(t[first].mean())
-    assert ((found.low <= found.said) & (found.said <= found.high)).mean() > 0.8
+    assert found.probability[0] == pytest.approx(p[first].mean())
+    assert found.share[0] == pytest.approx(t[first].mean())
+    assert ((found.low <= found.probability) & (found.probability <= found.high)).mean() > 0.8
     stats = pytest.importorskip("scipy.stats")
     for share, low, high, images in zip(*found[1:], strict=True):
         ends = stats.binomtest(round(share * images), int(images)).proportion_ci(method="wilson")

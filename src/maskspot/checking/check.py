@@ -6,7 +6,7 @@ from pathlib import Path
 
 from maskspot.checking.copies import exact_copies, near_copies
 from maskspot.checking.label_errors import label_errors
-from maskspot.checking.leaks import leaks, telling
+from maskspot.checking.leaks import leak_problems, leaks
 from maskspot.checking.photos import odd_sizes, read_photos, unreadable
 from maskspot.checking.problems import FATAL, KINDS, Problem
 from maskspot.datasets.labels import Layout, read_folders
@@ -85,7 +85,7 @@ def check(
             *exact_copies(photos),
             *near_copies(photos, hashed),
             *(label_errors(photos, probabilities) if oof else ()),
-            *telling(found, ones, len(targets) - ones),
+            *leak_problems(found, ones, len(targets) - ones),
             *_balance(ones, len(targets) - ones),
             *odd_sizes(photos),
         ]

@@ -12,7 +12,7 @@ from maskspot.errors import DataError
 from maskspot.evaluation.logistic import logistic_regression
 from maskspot.evaluation.metrics import auc
 
-TELLING = 0.65
+LEAK = 0.65
 """AUC from which a property is reported, if chance is unlikely to give it."""
 
 _FOLDS = 5
@@ -71,11 +71,11 @@ def out_of_fold_auc(
     return auc(targets, logits)
 
 
-def telling(found: Mapping[str, float], positive: int, negative: int) -> list[Problem]:
-    """Return the AUCs of at least `TELLING` that are unlikely by chance, as problems."""
+def leak_problems(found: Mapping[str, float], positive: int, negative: int) -> list[Problem]:
+    """Return the AUCs of at least `LEAK` that are unlikely by chance, as problems."""
     # The standard deviation of the Mann-Whitney statistic under the null hypothesis.
     deviation = np.sqrt((positive + negative + 1) / (12 * max(1, positive * negative)))
-    least = max(TELLING, 0.5 + _DEVIATIONS * deviation)
+    least = max(LEAK, 0.5 + _DEVIATIONS * deviation)
     return [
         Problem("leak", detail=sentence(name, value), score=value)
         for name, value in sorted(found.items(), key=lambda item: -item[1])
@@ -85,8 +85,8 @@ def telling(found: Mapping[str, float], positive: int, negative: int) -> list[Pr
 
 def sentence(name: str, value: float) -> str:
     """Return a sentence about the AUC of a property."""
-    what = "sizes and format together tell" if name == "all" else f"{name} alone tells"
-    return f"{what} masks: AUC {value:.2f}, chance 0.50"
+    what = "sizes and format together predict" if name == "all" else f"{name} alone predicts"
+    return f"{what} the label: AUC {value:.2f}, where chance gives 0.50"
 
 
 def _bins(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ KINDS = {
     "label": "the label is likely wrong",
     "duplicate": "one picture twice",
     "near-duplicate": "alike",
-    "leak": "a property of files tells the label",
+    "leak": "a property of the files predicts the label",
     "balance": "a class is rare",
     "size": "unusual size",
     "extra": "in no CSV",
@@ -49,7 +49,7 @@ class Problem:
 
 @contextmanager
 def problem_file(path: Path) -> Iterator[Callable[[Sequence[Problem]], None]]:
-    """Give a function that writes problems to a CSV, which is replaced when the context ends.
+    """Enter with a function that writes problems to a CSV, which is replaced on leaving.
 
     Raises:
         OSError: the file cannot be written; this is known before anything else is done.

@@ -163,16 +163,16 @@ class Reliability(NamedTuple):
     """Points of a calibration curve, in bins of equal mass that are not empty.
 
     Attributes:
-        said: mean probability, (B,).
-        true: share of masks, (B,).
+        probability: mean probability, (B,).
+        share: share of masks, (B,).
         low: lower end of the 95 % interval of the share, (B,), by Wilson (Probable Inference,
             JASA 1927).
         high: upper end, (B,).
         images: number of images, (B,).
     """
 
-    said: Array
-    true: Array
+    probability: Array
+    share: Array
     low: Array
     high: Array
     images: Array
@@ -191,11 +191,11 @@ def reliability(targets: ArrayLike, probabilities: ArrayLike, bins: int = BINS) 
     bin_of = bins_of(groups, bins)[0]
     count = masks + others
     sums = [np.bincount(bin_of, each, bins) for each in (count, count * groups.values, masks)]
-    images, said, found = np.asarray(sums, np.float64)[:, sums[0] > 0]
+    images, sums_of_p, found = np.asarray(sums, np.float64)[:, sums[0] > 0]
     share, z2 = found / images, _Z**2
     middle = (share + z2 / (2 * images)) / (1 + z2 / images)
     reach = _Z * np.sqrt(share * (1 - share) / images + z2 / (4 * images**2)) / (1 + z2 / images)
-    return Reliability(said / images, share, middle - reach, middle + reach, images)
+    return Reliability(sums_of_p / images, share, middle - reach, middle + reach, images)
 
 
 def quality(targets: ArrayLike, probabilities: ArrayLike) -> dict[str, float]:

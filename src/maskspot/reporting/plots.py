@@ -98,9 +98,11 @@ def calibration_curve(targets: Array, probabilities: Array, ece: float) -> Plot:
     """
     figure, axes = _axes("probability", "share with a mask")
     found = reliability(targets, probabilities)
-    reach = [(found.true - found.low).clip(0), (found.high - found.true).clip(0)]
+    reach = [(found.share - found.low).clip(0), (found.high - found.share).clip(0)]
     axes.plot([0, 1], [0, 1], color=_FAINT, linestyle="--")
-    axes.errorbar(found.said, found.true, reach, color=_YES, marker="o", markersize=4, capsize=2)
+    axes.errorbar(
+        found.probability, found.share, reach, color=_YES, marker="o", markersize=4, capsize=2
+    )
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     words = (
         f"The share of images with a mask among those of about the same probability, with its 95 % "

@@ -34,7 +34,7 @@
   function element(tag, className, text) {
     const made = document.createElement(tag);
     if (className) made.className = className;
-    if (text !== undefined) made.textContent = text;  // never as HTML: names are strangers'
+    if (text !== undefined) made.textContent = text;  // never as HTML, as names are of unknown origin
     return made;
   }
 
