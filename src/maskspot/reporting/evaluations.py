@@ -1,15 +1,15 @@
 """The report of `evaluate`: metrics, curves, and the images with the largest errors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
 
-from maskspot.evaluation.bootstrap import Estimate
-from maskspot.evaluation.evaluate import Confusion, Difference, Quality, Slice
+from maskspot.evaluation.evaluate import Confusion, Difference, Slice
 from maskspot.evaluation.evaluate_model import Evaluation
-from maskspot.evaluation.formatting import METRICS, interval, number
-from maskspot.evaluation.question import Question
+from maskspot.evaluation.formatting import METRICS, cell, confusion_rows
 from maskspot.reporting import plots
 from maskspot.reporting.album import Picture
 from maskspot.reporting.page import Card, Group, ReportPage, Table
@@ -27,30 +27,22 @@ def evaluation_page(evaluation: Evaluation, pictures: Sequence[Picture] = ()) ->
     Raises:
         ModelFileError: the model file, which is described, has gone meanwhile.
     """
-    quality, threshold = evaluation.quality, evaluation.question.threshold
-    t = np.array(list(evaluation.targets.values()), np.float64)
-    p = np.array(list(evaluation.probabilities.values()), np.float64)
+    quality, count = evaluation.quality, evaluation.quality.images
     cards = [_card(each, evaluation) for each in pictures if _is_used(each, evaluation)]
-    drawn = [
-        plots.histogram([(name, plots.binned(p[t == one])) for one, name in _CLASSES]),
-        plots.calibration_curve(t, p, quality.ece.value),
-    ]
-    if 0 < quality.masks < quality.images:
-        drawn.append(plots.roc(t, p, quality.auc.value, threshold))
     rows, card = model_parts(evaluation.model) if evaluation.model else ([], "")
     maker = dict(rows).get("model", Path(evaluation.of).name)
     return ReportPage(
         title="How good are the probabilities?",
-        lead=f"Those of {maker}, for {quality.images:,} images, {quality.masks:,} with a mask."
-        + (left_out(len(cards), len(p), "most wrong") if cards else ""),
-        facts=[
-            (METRICS[name], number(value.value), interval(value))
-            for name, value in _metrics(quality)
-        ],
-        plots=drawn,
+        lead=f"Those of {maker}, for {count:,} images, {quality.masks:,} with a mask."
+        + (left_out(len(cards), count, "most wrong") if cards else ""),
+        facts=[(shown, *cell(getattr(quality, name))) for name, shown in METRICS.items()],
+        plots=list(_plots(evaluation)),
         tables=[
-            _confusion(quality, evaluation.question),
-            *(_slices(each) for each in _by_column(evaluation.slices)),
+            _confusion(evaluation),
+            *(
+                _slices(name, each)
+                for name, each in groupby(evaluation.slices, attrgetter("column"))
+            ),
             *([_compared(evaluation.comparison)] if evaluation.comparison else []),
         ],
         groups=_groups(quality.confusion),
@@ -62,6 +54,17 @@ def evaluation_page(evaluation: Evaluation, pictures: Sequence[Picture] = ()) ->
         model=rows,
         card=card,
     )
+
+
+def _plots(evaluation: Evaluation) -> Iterator[plots.Plot]:
+    quality = evaluation.quality
+    t = np.array(list(evaluation.targets.values()), np.float64)
+    p = np.array(list(evaluation.probabilities.values()), np.float64)
+    classes = ("no mask", t == 0), ("a mask", t == 1)
+    yield plots.histogram([(name, plots.binned(p[rows])) for name, rows in classes])
+    yield plots.calibration_curve(t, p, quality.ece.value)
+    if 0 < quality.masks < quality.images:
+        yield plots.roc(t, p, quality.auc.value, evaluation.question.threshold)
 
 
 def _is_used(picture: Picture, evaluation: Evaluation) -> bool:
@@ -85,70 +88,26 @@ def _groups(confusion: Confusion) -> list[Group]:
     ]
 
 
-_CLASSES = ((0, "no mask"), (1, "a mask"))
-
-
-def _metrics(quality: Quality) -> Iterator[tuple[str, Estimate]]:
-    return ((name, getattr(quality, name)) for name in METRICS)
-
-
-def _confusion(quality: Quality, question: Question) -> Table:
-    at, best = quality.confusion, quality.best
-    counts = ("true_positives", "false_positives", "false_negatives", "true_negatives")
-    rates = ("precision", "recall", "specificity", "cost")
+def _confusion(evaluation: Evaluation) -> Table:
+    best = f"best for FP:FN = {evaluation.question.cost}"
     return Table(
         "Errors at a threshold",
-        ("", "as asked", "95 % interval", f"best for FP:FN = {question.cost}", "95 %"),
-        [
-            (
-                "threshold",
-                f"{at.threshold:g}",
-                "",
-                number(quality.best_threshold.value),
-                interval(quality.best_threshold),
-            ),
-            *(
-                (
-                    word.replace("_", " "),
-                    f"{getattr(at, word):,}",
-                    "",
-                    f"{getattr(best, word):,}",
-                    "",
-                )
-                for word in counts
-            ),
-            *(
-                (
-                    "cost an image" if name == "cost" else name,
-                    *_pair(getattr(at, name)),
-                    *_pair(getattr(best, name)),
-                )
-                for name in rates
-            ),
-        ],
+        ("", "as asked", "95 % interval", best, "95 %"),
+        [(name, *at, *best) for name, at, best in confusion_rows(evaluation.quality)],
     )
 
 
-def _pair(estimate: Estimate, sign: str = "") -> tuple[str, str]:
-    return number(estimate.value, sign), interval(estimate, sign)
-
-
-def _by_column(slices: Sequence[Slice]) -> list[list[Slice]]:
-    columns = dict.fromkeys(each.column for each in slices)
-    return [[each for each in slices if each.column == column] for column in columns]
-
-
-def _slices(slices: Sequence[Slice]) -> Table:
+def _slices(column: str, slices: Iterable[Slice]) -> Table:
     names = ("log_loss", "accuracy", "auc")
     return Table(
-        f"By {slices[0].column}",
+        f"By {column}",
         ("", "images", "masks", *(each for name in names for each in (METRICS[name], "95 %"))),
         [
             (
                 each.value,
                 f"{each.quality.images:,}",
                 f"{each.quality.masks:,}",
-                *(cell for name in names for cell in _pair(getattr(each.quality, name))),
+                *(text for name in names for text in cell(getattr(each.quality, name))),
             )
             for each in slices
         ],
@@ -160,5 +119,5 @@ def _compared(comparison: Difference) -> Table:
     return Table(
         "Minus the metrics of the other predictions, on the same images",
         ("", "difference", "95 % interval"),
-        [(METRICS[name], *_pair(getattr(comparison, name), "+")) for name in names],
+        [(METRICS[name], *cell(getattr(comparison, name), "+")) for name in names],
     )

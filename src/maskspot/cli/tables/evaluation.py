@@ -10,8 +10,7 @@ from maskspot.cli.console import plain
 from maskspot.evaluation.bootstrap import Estimate
 from maskspot.evaluation.evaluate import Difference, Quality, Slice
 from maskspot.evaluation.evaluate_model import Evaluation
-from maskspot.evaluation.formatting import METRICS, interval, number
-from maskspot.evaluation.question import Question
+from maskspot.evaluation.formatting import METRICS, confusion_rows, interval, number
 
 _WIDE = 104
 """Width of a terminal, in columns, from which an interval stands beside its number."""
@@ -28,7 +27,7 @@ def show(evaluation: Evaluation) -> None:
             "The log loss is infinite, as a probability is exactly 0 or 1 and wrong; "
             f"clipped at 1e-15 it is {quality.log_loss_clipped:.4f}.\n"
         )
-    console.print(_confusion_table(quality, evaluation.question))
+    console.print(_confusion_table(evaluation))
     if evaluation.slices:
         console.print(_slices_table(evaluation.slices, console.width))
     if evaluation.comparison:
@@ -51,20 +50,16 @@ def _metrics_table(quality: Quality) -> Table:
     return table
 
 
-def _confusion_table(quality: Quality, question: Question) -> Table:
-    at, best = quality.confusion, quality.best
+def _confusion_table(evaluation: Evaluation) -> Table:
     table = _table(
         "",
-        f"threshold {at.threshold:g}",
-        f"best for FP:FN = {question.cost}",
+        f"threshold {evaluation.question.threshold:g}",
+        f"best for FP:FN = {evaluation.question.cost}",
     )
-    table.add_row("threshold", f"{at.threshold:g}", _line(quality.best_threshold))
-    for name in ("true_positives", "false_positives", "false_negatives", "true_negatives"):
-        words = name.replace("_", " ")
-        table.add_row(words, f"{getattr(at, name):,}", f"{getattr(best, name):,}")
-    for name in ("precision", "recall", "specificity", "cost"):
-        shown = "cost an image" if name == "cost" else name
-        table.add_row(shown, _line(getattr(at, name)), _line(getattr(best, name)))
+    for name, *cells in confusion_rows(evaluation.quality):
+        table.add_row(
+            name, *(f"{value} [dim]({ends})[/]" if ends else value for value, ends in cells)
+        )
     return table
 
 
@@ -96,12 +91,6 @@ def _comparison_table(comparison: Difference) -> Table:
         shown = "" if math.isnan(p) else f"{p:.2g}"
         table.add_row(METRICS[name], value, interval(estimate, "+"), shown, test)
     return table
-
-
-def _line(estimate: Estimate) -> str:
-    """Return an estimate with its interval beside it."""
-    ends = interval(estimate)
-    return number(estimate.value) + (f" [dim]({ends})[/]" if ends else "")
 
 
 def _cell(estimate: Estimate, wide: bool) -> str:
