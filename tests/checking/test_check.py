@@ -65,7 +65,7 @@ def test_nothing_is_found_where_nothing_is_wrong(data: Path) -> None:
     assert (checked.with_mask, checked.without_mask, checked.test) == (2, 2, 1)
 
 
-def test_a_folder_whose_images_are_all_missing_is_said_to_lack_them(data: Path) -> None:
+def test_images_are_missing_where_a_folder_has_none(data: Path) -> None:
     shutil.rmtree(data / "images")
     assert [problem.kind for problem in check(data).problems] == ["missing"] * 5
 
@@ -148,7 +148,7 @@ def test_many_copies_of_one_picture_are_named_once_each(data: Path) -> None:
     assert len(found(check(data), "duplicate", "near-duplicate")) == 8
 
 
-def test_pictures_of_one_colour_are_not_said_to_be_alike(data: Path) -> None:
+def test_pictures_of_one_colour_are_not_duplicates(data: Path) -> None:
     for name, grey in (("e", 90), ("f", 200)):
         Image.new("RGB", (80, 80), (grey,) * 3).save(data / f"images/{name}.png")
     relabel(data, e=0, f=1)

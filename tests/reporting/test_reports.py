@@ -49,7 +49,7 @@ def show(browser: Any) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture(scope="module")
 def pictures_200(tmp_path_factory: pytest.TempPathFactory, demo_data: Path) -> Path:
-    """Two hundred photos, one with a name that is markup, and one that is none."""
+    """Two hundred photos, one with markup as its name, and a file that is not an image."""
     folder = tmp_path_factory.mktemp("many")
     photos = sorted((demo_data / "images").glob("*.jpg"))
     for at in range(198):

@@ -49,13 +49,13 @@ class Layout:
     """How a folder of labelled images is laid out, where that cannot be told from the folder.
 
     Attributes:
-        labels: the CSV of labels, as a path in the folder or from the current one.
+        labels: the CSV of labels, as a path from the folder or from the current one.
         image_column: its column of image names.
         target_column: its column of labels.
         positive: the class folder whose images show masks.
     """
 
-    labels: str | None = argument(None, help="CSV of labels.")
+    labels: str | None = argument(None, help="CSV of labels, in the folder or elsewhere.")
     image_column: str | None = argument(None, help="Column of image names in the CSV of labels.")
     target_column: str | None = argument(None, help="Column of labels, 0 or 1, in that CSV.")
     positive: str | None = argument(None, help="Class folder whose images show masks.")

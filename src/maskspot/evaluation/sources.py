@@ -15,10 +15,10 @@ class LabelFiles:
 
     Attributes:
         labels: CSV of labels, 0 or 1.
-        image_column: its column of image names, where that cannot be told.
-        target_column: its column of labels, where that cannot be told.
         slices: CSV with more columns about the images.
         by: the columns of `slices` to compute the metrics by.
+        image_column: column of image names in the CSV of labels, where that cannot be told.
+        target_column: column of labels in the CSV of labels, where that cannot be told.
 
     Raises:
         UsageError: only one of `slices` and `by` is given.
@@ -27,14 +27,14 @@ class LabelFiles:
     labels: Path = argument(
         help="CSV of labels, 0 or 1.", metavar="LABELS.CSV", positional=True, show_default=False
     )
-    image_column: str | None = argument(None, help="Column of image names in the CSV of labels.")
-    target_column: str | None = argument(None, help="Column of labels in the CSV of labels.")
     slices: Path | None = argument(
         None, help="CSV with more columns about the images, to slice by."
     )
     by: tuple[str, ...] = argument(
         (), help="Column of that CSV to compute the metrics by; may be given several times."
     )
+    image_column: str | None = argument(None, help="Column of image names in the CSV of labels.")
+    target_column: str | None = argument(None, help="Column of labels in the CSV of labels.")
 
     def __post_init__(self) -> None:
         _make_paths(self, "labels", "slices")
