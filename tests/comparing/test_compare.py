@@ -25,7 +25,7 @@ from maskspot.comparing.quality import Judgement, own_judgement
 from maskspot.datasets.labels import Labelled
 from maskspot.errors import DataError
 from maskspot.evaluation.bootstrap import Estimate
-from maskspot.evaluation.question import Question
+from maskspot.evaluation.evaluate import Question
 from maskspot.model.shipped import find_model
 from maskspot.training.presets import resolve
 from maskspot.training.run import Run

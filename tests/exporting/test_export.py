@@ -349,7 +349,7 @@ def test_images_that_have_gone_are_one_line(plain: Run, tmp_path: Path, cli: Cli
     result = cli("export", run.folder, "-o", tmp_path / "m.onnx", "--int8")
     assert result.code == 3
     assert result.err == (
-        f"error: --int8 needs the run's images: {tmp_path / 'gone'}: no such folder\n"
+        f"error: --int8 needs the run's images: {tmp_path / 'gone'}: no such folder of images\n"
     )
     assert not (tmp_path / "m.onnx").exists()
 

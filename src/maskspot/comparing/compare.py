@@ -11,7 +11,7 @@ from maskspot.comparing.latency import Latency, measure
 from maskspot.comparing.parameters import count_parameters
 from maskspot.comparing.pareto import pareto_front
 from maskspot.comparing.quality import Exam, Judgement, judge_all, own_judgement
-from maskspot.evaluation.question import Question
+from maskspot.evaluation.evaluate import Question
 from maskspot.model.predictor import Predictor
 from maskspot.model.shipped import find_model
 

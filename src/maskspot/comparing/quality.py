@@ -13,8 +13,7 @@ from numpy.typing import ArrayLike
 from maskspot.csv_tables import read_rows
 from maskspot.errors import DataError
 from maskspot.evaluation.bootstrap import Estimate
-from maskspot.evaluation.evaluate import assess
-from maskspot.evaluation.question import Question
+from maskspot.evaluation.evaluate import Question, assess
 from maskspot.inputs.items import Item
 from maskspot.model.info import ModelInfo
 from maskspot.model.predictor import Predictor

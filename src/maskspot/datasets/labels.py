@@ -80,7 +80,7 @@ def read_folders(folders: Iterable[Path], layout: Layout | None = None) -> list[
 
 def _read_folder(folder: Path, layout: Layout) -> list[Labelled]:
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder")
+        raise DataError(f"{folder}: no such folder of images")
     file = find_labels(folder) if layout.labels is None else Path(layout.labels)
     if file is None:
         found = _read_classes(folder, layout.positive)

@@ -18,7 +18,7 @@ from maskspot.evaluation.metrics import (
     losses,
     pair,
 )
-from maskspot.evaluation.question import Question
+from maskspot.evaluation.question import Question as Question  # noqa: PLC0414
 from maskspot.evaluation.significance import delong, mcnemar
 
 Booleans = NDArray[np.bool_]

@@ -91,7 +91,7 @@ def compare(
         raise UsageError("--images: -, as each model reads the images; name files")
     from maskspot.comparing.compare import Listener
     from maskspot.comparing.compare import compare as compare_models
-    from maskspot.evaluation.question import Question
+    from maskspot.evaluation.evaluate import Question
 
     destinations = Destinations({"--output": output})
     destinations.check([labels, config, *(models or []), *(images or [])])
