@@ -17,7 +17,6 @@ SOURCE = Path(maskspot.__file__).parent
 MAY_IMPORT = {
     "_version": set(),
     "archives": {"errors", "inputs"},
-    "arguments": {"errors"},
     "checking": {
         *("cpus", "datasets", "errors", "evaluation", "files", "images", "outputs", "progress"),
     },
