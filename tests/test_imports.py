@@ -18,14 +18,16 @@ MAY_IMPORT = {
     "_version": set(),
     "arguments": {"errors"},
     "archives": {"errors", "inputs"},
-    "checking": {"cpus", "csv_tables", "datasets", "errors", "evaluation", "files", "images"},
+    "checking": {
+        *("cpus", "datasets", "errors", "evaluation", "files", "images", "outputs", "progress"),
+    },
     "comparing": {
         *("csv_tables", "datasets", "errors", "evaluation", "exporting", "extras", "inputs"),
         *("model", "scoring", "training"),
     },
     "cpus": set(),
     "csv_tables": {"errors"},
-    "datasets": {"csv_tables", "errors", "files", "images", "inputs"},
+    "datasets": {"arguments", "csv_tables", "errors", "files", "images", "inputs", "progress"},
     "decoding": {"errors"},
     "engines": {
         "arguments",
@@ -39,7 +41,10 @@ MAY_IMPORT = {
     },
     "environment": {"errors"},
     "errors": set(),
-    "evaluation": {"csv_tables", "errors", "inputs"},
+    "evaluation": {
+        *("arguments", "cpus", "csv_tables", "datasets", "errors", "images", "inputs", "model"),
+        *("parallel", "progress", "scoring"),
+    },
     "exporting": {
         *("cpus", "csv_tables", "datasets", "errors", "evaluation", "files", "images", "model"),
         "training",
@@ -64,7 +69,7 @@ MAY_IMPORT = {
     "proxies": {"errors"},
     "reporting": {
         *("_version", "checking", "cpus", "errors", "evaluation", "files", "images", "inputs"),
-        *("model", "parallel"),
+        *("model", "parallel", "progress"),
     },
     "safe_paths": {"errors"},
     "scoring": {

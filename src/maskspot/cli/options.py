@@ -46,6 +46,7 @@ def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
     Parameters of other types stay as they are. Annotated with `Partial`, a parameter gets a
     mapping of what was given.
     """
+    _flags.clear()
     parameters: list[inspect.Parameter] = []
     builders: dict[str, Callable[[dict[str, Any]], Any]] = {}
     for each in inspect.signature(command, eval_str=True).parameters.values():
@@ -62,8 +63,12 @@ def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
             _flags[each.name] = f"--{_dashed(each.name)}"
             parameters.append(each.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
+    flags = dict(_flags)
+
     @wraps(command)
     def run(**given: Any) -> Any:
+        _flags.clear()  # another command may have been built since
+        _flags.update(flags)
         return command(**{name: build(given) for name, build in builders.items()}, **given)
 
     del run.__wrapped__  # whose signature Typer would take

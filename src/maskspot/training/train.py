@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from maskspot.datasets.boxes import Boxes, read_boxes
 from maskspot.datasets.facts import read_fact
+from maskspot.datasets.folds import stratified_folds
 from maskspot.datasets.labels import Labelled, read_folders
-from maskspot.datasets.near_duplicates import groups, hashes, stratified_folds
+from maskspot.datasets.near_duplicates import groups, hashes
 from maskspot.errors import DataError, UsageError
 from maskspot.evaluation.metrics import summary
 from maskspot.images import Preprocessing
