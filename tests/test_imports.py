@@ -16,7 +16,7 @@ SOURCE = Path(maskspot.__file__).parent
 # Part of maskspot -> the other parts it may import; those not named are free.
 MAY_IMPORT = {
     "_version": set(),
-    "archives": {"errors", "inputs"},
+    "archives": {"errors"},
     "checking": {"cpus", "csv_tables", "datasets", "errors", "evaluation", "files", "images"},
     "comparing": {
         *("csv_tables", "datasets", "errors", "evaluation", "exporting", "extras", "inputs"),
@@ -53,7 +53,10 @@ MAY_IMPORT = {
         *("_version", "checking", "csv_tables", "datasets", "errors", "evaluation", "exporting"),
         *("files", "images", "model"),
     },
-    "zindi": {"_version", "archives", "csv_tables", "errors", "files", "proxies", "safe_paths"},
+    "zindi": {
+        *("_version", "archives", "arguments", "csv_tables", "datasets", "errors", "extras"),
+        *("files", "progress", "proxies", "safe_paths"),
+    },
 }
 
 

@@ -84,9 +84,9 @@ def test_it_joins_downloads_unpacks_and_says_what_there_is(
 
 def test_files_that_were_known_otherwise_are_a_warning(cli: Cli, service: Service) -> None:
     """The demo's are not those that the service had."""
-    assert "warning: data/train_labels.csv: not the file that was known" in cli("fetch").err
+    assert "warning: data/train_labels.csv: differs from the file known" in cli("fetch").err
     service.slug = "spot-the-mask"
-    assert "not the file" not in cli("fetch", "other", "--competition", service.slug).err
+    assert "differs from" not in cli("fetch", "other", "--competition", service.slug).err
 
 
 def test_a_second_run_asks_for_nothing_and_changes_nothing(
@@ -231,7 +231,7 @@ def test_archives_on_disk_do_as_well_and_stay(
         (["--demo", "--from", "empty"], 2, "leave out --from"),
         (["--url", "http://example.org"], 2, "--url: http://example.org is not https"),
         (["--token-file", "none"], 2, "none: No such file"),
-        (["--token-file", "a.txt"], 2, "a.txt: that is no token"),
+        (["--token-file", "a.txt"], 2, "a.txt: not a token"),
         (["--competition", "none"], 4, "Competition not found"),
     ],
 )
@@ -318,6 +318,8 @@ def test_the_token_is_in_no_output_however_a_run_ends(
 def test_the_terminal_shows_a_bar_for_each_file(service: Service, tmp_path: Path) -> None:
     import pty
 
+    for name, content in service.files.items():
+        service.faults.append(Fault(name, faults.slow(before=0.3, rate=4 * len(content))))
     main, terminal = pty.openpty()
     running = subprocess.Popen(
         [sys.executable, "-m", "maskspot", "fetch", "data"],

@@ -143,7 +143,8 @@ def _is_url(argument: str) -> bool:
 
 def _named(name: str, alone: bool, passed: Counter[str] | None = None) -> Iterator[Item]:
     """Give what one argument that is no pattern stands for."""
-    from maskspot.inputs.archives import is_archive, members
+    from maskspot.archives.entries import is_archive
+    from maskspot.inputs.archives import members
 
     if not name:
         raise UsageError("an input has no name; name an image, a folder, an archive or a URL")

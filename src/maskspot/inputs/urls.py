@@ -16,7 +16,7 @@ from maskspot.errors import (
     UsageError,
     fail,
 )
-from maskspot.inputs.archives import LIMIT, Member
+from maskspot.inputs.archives import LARGEST, Member
 from maskspot.inputs.folders import has_pattern, is_hidden, is_image, own_ending, path_key
 from maskspot.inputs.web_listings import LONGEST, links
 from maskspot.proxies import check_certificates, proxy_for
@@ -212,14 +212,14 @@ def _read(system: Any, path: str, url: str) -> bytes:
             with system.open(path, block_size=0, size=1) as stream:
                 data = _join(iter(partial(stream.read, _BLOCK), b""))
         else:
-            data = system.cat_file(path, start=0, end=LIMIT + 1)
+            data = system.cat_file(path, start=0, end=LARGEST + 1)
     except FileNotFoundError:
         raise ImageError("no such file there", "missing") from None
     except Exception as error:
         # Without its cause, which may have the URL in it.
         raise ImageError(_why(error, url)) from None
-    if len(data) > LIMIT:
-        raise ImageError(f"more than {LIMIT:,} bytes", "too large")
+    if len(data) > LARGEST:
+        raise ImageError(f"more than {LARGEST:,} bytes", "too large")
     return data
 
 
@@ -227,7 +227,7 @@ def _join(blocks: Iterator[bytes]) -> bytes:
     data = bytearray()
     for block in blocks:
         data += block
-        if len(data) > LIMIT:
+        if len(data) > LARGEST:
             break
     return bytes(data)
 

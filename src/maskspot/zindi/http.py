@@ -1,4 +1,4 @@
-"""Requests to the data service: tried again where that may help, their secrets kept."""
+"""Requests to the service: repeated where that may help, and without revealing tokens."""
 
 import logging
 import random
@@ -17,13 +17,13 @@ from maskspot.errors import ServiceError, UsageError
 from maskspot.proxies import check_certificates, proxy_for
 
 ATTEMPTS = 6
-"""Tries of one request, or of a download that gets no further, before giving up."""
+"""Attempts at one request, or at a download that gets no further, before giving up."""
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses that may be another ones a moment later (RFC 9110, 6585 and 8470)."""
+"""Statuses of failures that may be temporary (RFC 9110, 6585 and 8470)."""
 
 LONGEST_WAIT = 60.0
-"""Seconds to wait before another try, at most, whatever the service asks for."""
+"""Seconds to wait before another attempt, at most, whatever the service asks for."""
 
 # Clients of the service send a browser-like one.
 _AGENT = f"Mozilla/5.0 (compatible; maskspot/{__version__})"
@@ -33,7 +33,7 @@ _LARGEST_ANSWER = 16 << 20
 
 
 class _Redact(logging.Filter):
-    """Keeps tokens out of the lines that httpx logs about each request."""
+    """Removes tokens from the lines that httpx logs about each request."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg = re.sub(r"(auth_token=)[^\s&\"']+", r"\1…", record.getMessage())
@@ -46,27 +46,25 @@ logging.getLogger("httpx").addFilter(_Redact())
 
 @dataclass(frozen=True)
 class Token:
-    """A token of the service; it never shows itself.
+    """A token of the service, whose value is never shown.
 
     Raises:
-        UsageError: it cannot be one; the text does not repeat it.
+        UsageError: the value is invalid; the message does not repeat it.
     """
 
     value: str = field(repr=False)
 
     def __post_init__(self) -> None:
         if not _TOKEN.fullmatch(self.value):
-            raise UsageError(
-                "that is no token: one is letters and digits on one line, without quotes"
-            )
+            raise UsageError("not a token, which is letters and digits on one line, without quotes")
 
 
 class RetryError(Exception):
-    """This try failed in a way that another may not.
+    """An attempt failed, and another one may succeed.
 
     Attributes:
-        wait: seconds that the service asks for.
-        unheard: the service cannot have obeyed.
+        wait: seconds that the service asks to wait.
+        unheard: whether the service cannot have acted on the request.
     """
 
     def __init__(self, reason: str, wait: float | None = None, unheard: bool = False) -> None:
@@ -75,13 +73,13 @@ class RetryError(Exception):
 
 
 class UnsureError(ServiceError):
-    """A try failed after something was sent that must not be sent twice."""
+    """An attempt failed after something was sent that must not be sent twice."""
 
 
 class _Transport(httpx.BaseTransport):
     """Sends each request through the proxy that the environment names for it.
 
-    What httpx itself makes of the environment ends in exceptions of many kinds.
+    With invalid settings, httpx's own support for proxies raises exceptions of many kinds.
     """
 
     def __init__(self) -> None:
@@ -106,7 +104,7 @@ class Http:
     """A connection to the service at a base URL.
 
     Attributes:
-        base_url: without a slash at its end.
+        base_url: the URL, without a slash at its end.
     """
 
     def __init__(self, base_url: str, timeout: float = 30.0) -> None:
@@ -114,20 +112,20 @@ class Http:
 
         Args:
             base_url: https, or http to this machine.
-            timeout: seconds without a byte after which a try has failed.
+            timeout: seconds without a byte after which an attempt has failed.
 
         Raises:
-            UsageError: the URL is none, or would carry tokens in the clear.
+            UsageError: the URL is invalid, or would send tokens unencrypted.
         """
         self.base_url = base_url.rstrip("/")
         try:
             url = httpx.URL(self.base_url)
         except httpx.InvalidURL:
-            raise UsageError("--url: not a URL") from None
+            raise UsageError("not a URL", argument="url") from None
         if url.userinfo or url.query or not url.host:
-            raise UsageError("--url: give scheme, host and path, without user or query")
+            raise UsageError("must be scheme, host and path, without user or query", argument="url")
         if url.scheme != "https" and not (url.scheme == "http" and url.host in _LOCAL):
-            raise UsageError(f"--url: {url.scheme}://{url.host} is not https")
+            raise UsageError(f"{url.scheme}://{url.host} is not https", argument="url")
         self._client = httpx.Client(
             headers={"User-Agent": _AGENT},
             timeout=httpx.Timeout(timeout, connect=10.0),
@@ -142,18 +140,18 @@ class Http:
     def ask(
         self, method: str, path: str, token: Token | None = None, once: bool = False, **options: Any
     ) -> Any:
-        """Return what the service answers, as JSON, without its wrapping.
+        """Return the answer of the service: its JSON, without the wrapping.
 
         Args:
-            method: as in HTTP.
-            path: below the base URL.
-            token: sent along.
-            once: try again only where the service cannot have obeyed.
-            options: as of `httpx.Client.request`.
+            method: the HTTP method.
+            path: path below the base URL.
+            token: sent with the request.
+            once: repeat the request only if the service cannot have acted on it.
+            options: arguments of `httpx.Client.request`.
 
         Raises:
-            ServiceError: it cannot be reached, refuses, or answers nonsense.
-            UnsureError: what had to happen once may have happened.
+            ServiceError: it cannot be reached, refuses, or its answer is invalid.
+            UnsureError: with `once`, the service may have acted on a request that failed.
         """
 
         def attempt() -> Any:
@@ -168,24 +166,25 @@ class Http:
 
         return self.patiently(attempt_once if once else attempt)
 
-    def patiently(self, action: Callable[[], Any], progress: Callable[[], int] = int) -> Any:
-        """Return what an action returns, trying again after each `RetryError`, later each time.
+    def patiently(self, action: Callable[[], Any], reached: Callable[[], int] | None = None) -> Any:
+        """Return what an action returns, repeating it after each `RetryError`, later each time.
 
         Args:
-            action: to try.
-            progress: a number that grows as tries get further; one that got further is not
-                counted against the action.
+            action: called once or more.
+            reached: returns how far the action has got; attempts that get further are not
+                counted.
 
         Raises:
-            ServiceError: every try failed.
+            ServiceError: every attempt failed.
         """
-        tries, furthest = 0, progress()
+        tries, furthest = 0, reached() if reached else 0
         while True:
             try:
                 return action()
             except RetryError as failed:
-                if progress() > furthest:
-                    tries, furthest = 0, progress()
+                now = reached() if reached else 0
+                if now > furthest:
+                    tries, furthest = 0, now
                 tries += 1
                 if tries == ATTEMPTS:
                     raise ServiceError(f"{failed}; tried {ATTEMPTS} times") from None
@@ -202,12 +201,12 @@ class Http:
         headers: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Iterator[httpx.Response]:
-        """Give a response whose body is still to be read, following up to five redirections.
+        """Give a response whose body is not read yet, following up to five redirections.
 
-        A token goes to the service alone, never where a redirection leads to elsewhere.
+        A token is sent to the service only, never to another host that it redirects to.
 
         Raises:
-            RetryError: another try may go better.
+            RetryError: another attempt may succeed.
             ServiceError: the service refuses.
         """
         target = httpx.URL(url)
@@ -229,13 +228,13 @@ class Http:
                     return
                 target = target.join(response.headers["location"])
                 if target.scheme != "https" and target.host not in _LOCAL:
-                    raise ServiceError(f"{target.host}: the service leads to a URL without https")
-        raise ServiceError(f"{target.host}: redirected without end")
+                    raise ServiceError(f"{target.host}: redirected to a URL without https")
+        raise ServiceError(f"{target.host}: too many redirections")
 
 
 @contextmanager
 def _explained(url: httpx.URL) -> Iterator[None]:
-    """Turn the failures of httpx into ours; theirs may show URLs with tokens."""
+    """Turn errors of httpx into our own, as its messages may contain URLs with tokens."""
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
@@ -250,35 +249,35 @@ def _explained(url: httpx.URL) -> Iterator[None]:
 
 
 def _refuse(response: httpx.Response) -> None:
-    """Raise what a status other than success means."""
+    """Raise the error that a status other than success means."""
     status, host = response.status_code, response.url.host
     if status in RETRIED:
         wait = _asked_wait(response.headers.get("retry-after"))
         raise RetryError(f"{host}: answers {status}", wait, unheard=status in {429, 503})
     if status == 401:  # noqa: PLR2004
         raise ServiceError(
-            f"{host}: does not accept the token: set MASKSPOT_ZINDI_TOKEN or --token-file to one "
-            "that is valid, or sign in again with --user"
+            f"{host}: does not accept the token; set MASKSPOT_ZINDI_TOKEN or `token_file` to a "
+            "valid one, or sign in again with `user`"
         )
-    if response.is_success or status == 416:  # noqa: PLR2004  (a range, which downloads handle)
+    if response.is_success or status == 416:  # noqa: PLR2004  (an invalid range, which downloads handle)
         return
     errors = _errors(_json(response)) or response.reason_phrase
     raise ServiceError(f"{host}: answers {status} ({_line(errors)})")
 
 
 def _answer(response: httpx.Response) -> Any:
-    """Return a response's JSON without its wrapping; errors come with a status of success."""
+    """Return a response's JSON without its wrapping; errors may have a status of success."""
     value = _json(response)
     host = response.url.host
     if value is None:
-        raise RetryError(f"{host}: answers with something that is not JSON")
+        raise RetryError(f"{host}: the answer is not JSON")
     if errors := _errors(value):
         raise ServiceError(f"{host}: {_line(errors)}")
     return value["data"] if isinstance(value, dict) and "data" in value else value
 
 
 def _json(response: httpx.Response) -> Any:
-    """Return a response's JSON, or None where it is none."""
+    """Return a response's JSON; None if its body is not JSON."""
     body = b""
     for chunk in response.iter_bytes():
         body += chunk
@@ -291,7 +290,7 @@ def _json(response: httpx.Response) -> Any:
 
 
 def _errors(value: Any) -> str:
-    """Return the text of an answer's errors: a string, a list, or a dict with message or base."""
+    """Return the errors in an answer as text: a string, a list, or a dict of message or base."""
     data = value.get("data", value) if isinstance(value, dict) else None
     errors = data.get("errors") if isinstance(data, dict) else None
     if isinstance(errors, dict):
@@ -302,11 +301,11 @@ def _errors(value: Any) -> str:
 
 
 def explain(response: httpx.Response) -> ServiceError | RetryError:
-    """Return what it means that an answer came where a file was asked for."""
+    """Return the error for a response that is a page or an answer instead of a file."""
     host = response.url.host
     if errors := _errors(_json(response)):
         return ServiceError(f"{host}: {_line(errors)}")
-    return RetryError(f"{host}: answers with a page in place of the file")
+    return RetryError(f"{host}: sent a page instead of the file")
 
 
 def _line(text: str) -> str:
@@ -314,7 +313,7 @@ def _line(text: str) -> str:
 
 
 def _asked_wait(text: str | None) -> float | None:
-    """Return the seconds of a Retry-After header: a number, or a date."""
+    """Return the seconds that a Retry-After header asks for, as a number or a date."""
     if text is None:
         return None
     try:
