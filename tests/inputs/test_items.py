@@ -257,7 +257,7 @@ def test_no_room_to_sort_is_told_apart_from_a_bad_folder(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("tempfile.TemporaryFile", full)
-    with pytest.raises(DataError, match=r"no room .*No space left on device.*TMPDIR"):
+    with pytest.raises(DataError, match=r"no disk space .*No space left on device.*TMPDIR"):
         names(tmp_path)
 
 
@@ -685,13 +685,13 @@ def test_no_page_takes_longer_than_its_length_says(piece: str) -> None:
 @pytest.mark.parametrize("scheme", ["reference::http", "simplecache::file", "zip", "github", "git"])
 def test_only_known_kinds_of_urls_are_read_and_no_chains(scheme: str) -> None:
     for give in (find_items, items_from):
-        with pytest.raises(UsageError, match=f"{scheme}://: not a kind of URL that is read"):
+        with pytest.raises(UsageError, match=f"{scheme}://: not a supported kind of URL"):
             list(give([f"{scheme}://h/a.jpg"]))
 
 
 def test_a_page_without_an_end_is_given_up(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "LONGEST", 20)
-    with pytest.raises(DownloadError, match="a page of more than 20 bytes"):
+    with pytest.raises(DownloadError, match="the page has more than 20 bytes"):
         names(f"http://{server}/in/")
 
 
@@ -816,7 +816,7 @@ def test_a_list_that_names_nothing_is_an_error_as_a_folder_without_images_is(
     tmp_path: Path, name: str, text: str
 ) -> None:
     (tmp_path / name).write_text(text)
-    with pytest.raises(DataError, match=rf"^--from: .*{name}: names no images"):
+    with pytest.raises(DataError, match=rf"^listing: .*{name}: names no images"):
         list(listed(str(tmp_path / name)))
 
 
@@ -851,9 +851,13 @@ def test_a_column_of_a_csv_is_a_list(
 @pytest.mark.parametrize(
     ("data", "column", "error"),
     [
-        (b"name,label\na.jpg,1\n", None, r"which column\? Its first line has name, label"),
-        (b"name,label\na.jpg,1\n", "image", r"no column image\? Its first line has name, label"),
-        (b"a.jpg\nb.jpg\n", None, r"which column\? Its first line has a.jpg"),
+        (b"name,label\na.jpg,1\n", None, "name one of its columns; its first line is name, label"),
+        (
+            b"name,label\na.jpg,1\n",
+            "image",
+            "it has no column image; its first line is name, label",
+        ),
+        (b"a.jpg\nb.jpg\n", None, "name one of its columns; its first line is a.jpg"),
         (b"", None, "empty"),
         (b"x,image\n1\n", None, "row 2: no column image"),
         (b"image\n" + b"x" * 200_000, None, "row 2: field larger"),
@@ -863,7 +867,7 @@ def test_a_csv_that_is_no_list_is_an_error(
     data: bytes, column: str | None, error: str, tmp_path: Path
 ) -> None:
     (tmp_path / "list.csv").write_bytes(data)
-    with pytest.raises(MaskspotError, match=rf"^--from: .*list.csv.*{error}"):
+    with pytest.raises(MaskspotError, match=rf"^listing: .*list.csv.*{error}"):
         list(listed(str(tmp_path / "list.csv"), column))
 
 
@@ -874,10 +878,10 @@ def test_a_list_that_is_none_says_so(tmp_path: Path) -> None:
         (tmp_path / "gone.txt", "No such file"),
         (tmp_path, "Is a directory"),
         (tmp_path / "wide.txt", "save it as UTF-8"),
-        (tmp_path / "data.bin", "no list of paths"),
+        (tmp_path / "data.bin", "not a list of paths"),
         ("https://annie:hunter2@host/list.txt", "not a URL"),
     ):
-        with pytest.raises(MaskspotError, match=rf"^--from: .*{why}") as caught:
+        with pytest.raises(MaskspotError, match=rf"^listing: .*{why}") as caught:
             list(listed(str(source)))
         assert "hunter2" not in str(caught.value)
 
@@ -903,7 +907,10 @@ def test_a_submissions_images_are_chosen_as_training_chooses_them(tmp_path: Path
     images = match_names(wanted, find_images([tmp_path / "d"]), Path("sample.csv"))
     assert [item.name for item in chosen] == wanted == list(images)
     assert [item.path for item in chosen] == list(images.values())
-    for bad, error in (("c", "c may be c.png or in/c.jpg: which"), ("z", "1 of the .* there: z$")):
+    for bad, error in (
+        ("c", "c may be c.png or in/c.jpg; say which"),
+        ("z", "1 of the .* there: z$"),
+    ):
         with pytest.raises(DataError, match=f"^sample.csv: {error}"):
             match_items([bad], find_items([str(tmp_path / "d")]), Path("sample.csv"))
 

@@ -237,7 +237,7 @@ def test_redirections_end(service: Service, tmp_path: Path) -> None:
     ],
 )
 def test_a_url_that_would_show_tokens_is_refused(url: str) -> None:
-    with pytest.raises(UsageError, match="^url: "):
+    with pytest.raises(UsageError, match=r"^url: "):
         Zindi(base_url=url)
 
 

@@ -297,10 +297,10 @@ def test_the_token_is_in_no_output_however_a_run_ends(
             result = cli(*words)
             seen += [result.out, result.err]
     assert any(f"auth_token={service.token}" in str(r.query) or r.query for r in service.requests)
-    monkeypatch.setattr("maskspot.zindi.http._answer", lambda response: 1 / 0)
+    monkeypatch.setattr("maskspot.zindi.http.answer", lambda response: 1 / 0)
     script = (
         "import logging; logging.basicConfig(level=0)\n"
-        "from maskspot.zindi import http; http._answer = lambda response: 1 / 0\n"
+        "from maskspot.zindi import http; http.answer = lambda response: 1 / 0\n"
         "import sys; sys.argv = ['maskspot', '-v', 'submit', 'data/sample_sub_v2.csv']\n"
         "from maskspot.cli import main; main()"
     )

@@ -10,7 +10,8 @@ import httpx
 
 from maskspot.files import open_own, sync
 from maskspot.progress import SILENT, Progress, Step
-from maskspot.zindi.http import Http, RetryError, Token, explain
+from maskspot.zindi.answers import RetryError, explain
+from maskspot.zindi.http import Http, Token
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _LONGEST_NOTE = 2**16  # bytes

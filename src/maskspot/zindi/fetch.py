@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from maskspot.arguments import argument
 from maskspot.errors import DataError, UsageError
+from maskspot.files import locked, replacing, sha256
 from maskspot.progress import SILENT, Progress
 from maskspot.zindi.account import Ask, ZindiAccount, connect
 from maskspot.zindi.competition import COMPETITION, SHA256
+from maskspot.zindi.unpack import unpack
 
 if TYPE_CHECKING:
     from maskspot.datasets.labels import Layout
@@ -69,7 +71,7 @@ def fetch(
     if source.demo:
         return _draw(folder, source, progress)
     if source.sources:
-        take(source.sources, folder, progress)
+        _take(source.sources, folder, progress)
     elif folder.is_dir() and survey(folder, layout, decode=False).complete:
         progress.say(f"{folder}: nothing to download")
     else:
@@ -92,8 +94,6 @@ def _draw(folder: Path, source: FetchSource, progress: Progress) -> "Survey":
 
 def _download(zindi: "Zindi", folder: Path, progress: Progress) -> None:
     """Download the CSVs and archives that the folder lacks, and unpack the archives."""
-    from maskspot.files import locked, sha256
-
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         with progress.step("listing the files"):
@@ -110,20 +110,8 @@ def _download(zindi: "Zindi", folder: Path, progress: Progress) -> None:
         _unpack_all([folder / name for name in names if _is_archive(name)], folder, progress)
 
 
-def take(sources: Iterable[Path], folder: Path, progress: Progress = SILENT) -> None:
-    """Fill a folder from CSVs and archives on disk, which stay where they are.
-
-    Args:
-        sources: CSVs, archives, and folders of them.
-        folder: the folder to fill; it is made if it does not exist.
-        progress: told what is unpacked.
-
-    Raises:
-        UsageError: a source is none of these.
-        DataError: an archive is damaged or hostile, or a file of the user is in the way.
-    """
-    from maskspot.files import locked
-
+def _take(sources: Iterable[Path], folder: Path, progress: Progress) -> None:
+    """Fill a folder from CSVs, archives and folders of them, which stay where they are."""
     files = [file for source in sources for file in _files_of(source)]
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
@@ -134,8 +122,6 @@ def take(sources: Iterable[Path], folder: Path, progress: Progress = SILENT) -> 
 
 
 def _copy(file: Path, target: Path) -> None:
-    from maskspot.files import replacing
-
     if not target.exists():
         with replacing(target) as beside:
             shutil.copyfile(file, beside)
@@ -166,8 +152,6 @@ def _invalid(problem: str) -> UsageError:
 
 def _unpack_all(archives: list[Path], folder: Path, progress: Progress) -> None:
     """Unpack into `images/`; several archives each into a folder of their own in it."""
-    from maskspot.zindi.unpack import unpack
-
     for archive in archives:
         inner = folder / "images"
         target = inner if len(archives) == 1 else inner / archive.name.split(".")[0]

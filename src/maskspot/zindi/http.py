@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
-from time import sleep, time
+from time import sleep
 from typing import Any
 
 import httpx
@@ -15,12 +14,10 @@ import httpx
 from maskspot._version import __version__
 from maskspot.errors import ServiceError, UsageError
 from maskspot.proxies import check_certificates, proxy_for
+from maskspot.zindi.answers import RetryError, answer, refuse
 
 ATTEMPTS = 6
 """Attempts at one request, or at a download that gets no further, before giving up."""
-
-RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses of failures that may be temporary (RFC 9110, 6585 and 8470)."""
 
 LONGEST_WAIT = 60.0
 """Seconds to wait before another attempt, at most, whatever the service asks for."""
@@ -29,7 +26,6 @@ LONGEST_WAIT = 60.0
 _AGENT = f"Mozilla/5.0 (compatible; maskspot/{__version__})"
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,512}")
 _LOCAL = ("localhost", "127.0.0.1", "::1")
-_LARGEST_ANSWER = 16 << 20
 
 
 class _Redact(logging.Filter):
@@ -57,19 +53,6 @@ class Token:
     def __post_init__(self) -> None:
         if not _TOKEN.fullmatch(self.value):
             raise UsageError("not a token, which is letters and digits on one line, without quotes")
-
-
-class RetryError(Exception):
-    """An attempt failed, and another one may succeed.
-
-    Attributes:
-        wait: seconds that the service asks to wait.
-        unheard: whether the service cannot have acted on the request.
-    """
-
-    def __init__(self, reason: str, wait: float | None = None, unheard: bool = False) -> None:
-        super().__init__(reason)
-        self.wait, self.unheard = wait, unheard
 
 
 class UnsureError(ServiceError):
@@ -156,7 +139,7 @@ class Http:
 
         def attempt() -> Any:
             with self.stream(method, self.base_url + path, token, **options) as response:
-                return _answer(response)
+                return answer(response)
 
         def attempt_once() -> Any:
             try:
@@ -223,7 +206,7 @@ class Http:
                 ) as response,
             ):
                 if not response.has_redirect_location or method != "GET":
-                    _refuse(response)
+                    refuse(response)
                     yield response
                     return
                 target = target.join(response.headers["location"])
@@ -246,81 +229,3 @@ def _explained(url: httpx.URL) -> Iterator[None]:
         raise RetryError(f"{url.host}: the connection broke ({type(error).__name__})") from None
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
         raise ServiceError(f"{url.host}: {type(error).__name__}") from None
-
-
-def _refuse(response: httpx.Response) -> None:
-    """Raise the error that a status other than success means."""
-    status, host = response.status_code, response.url.host
-    if status in RETRIED:
-        wait = _asked_wait(response.headers.get("retry-after"))
-        raise RetryError(f"{host}: answers {status}", wait, unheard=status in {429, 503})
-    if status == 401:  # noqa: PLR2004
-        raise ServiceError(
-            f"{host}: does not accept the token; set MASKSPOT_ZINDI_TOKEN or `token_file` to a "
-            "valid one, or sign in again with `user`"
-        )
-    if response.is_success or status == 416:  # noqa: PLR2004  (an invalid range, which downloads handle)
-        return
-    errors = _errors(_json(response)) or response.reason_phrase
-    raise ServiceError(f"{host}: answers {status} ({_line(errors)})")
-
-
-def _answer(response: httpx.Response) -> Any:
-    """Return a response's JSON without its wrapping; errors may have a status of success."""
-    value = _json(response)
-    host = response.url.host
-    if value is None:
-        raise RetryError(f"{host}: the answer is not JSON")
-    if errors := _errors(value):
-        raise ServiceError(f"{host}: {_line(errors)}")
-    return value["data"] if isinstance(value, dict) and "data" in value else value
-
-
-def _json(response: httpx.Response) -> Any:
-    """Return a response's JSON; None if its body is not JSON."""
-    body = b""
-    for chunk in response.iter_bytes():
-        body += chunk
-        if len(body) > _LARGEST_ANSWER:
-            return None
-    try:
-        return httpx.Response(200, content=body).json()
-    except (ValueError, RecursionError):
-        return None
-
-
-def _errors(value: Any) -> str:
-    """Return the errors in an answer as text: a string, a list, or a dict of message or base."""
-    data = value.get("data", value) if isinstance(value, dict) else None
-    errors = data.get("errors") if isinstance(data, dict) else None
-    if isinstance(errors, dict):
-        errors = errors.get("message") or errors.get("base") or list(errors.values())
-    if isinstance(errors, list):
-        errors = "; ".join(map(str, errors))
-    return str(errors) if errors else ""
-
-
-def explain(response: httpx.Response) -> ServiceError | RetryError:
-    """Return the error for a response that is a page or an answer instead of a file."""
-    host = response.url.host
-    if errors := _errors(_json(response)):
-        return ServiceError(f"{host}: {_line(errors)}")
-    return RetryError(f"{host}: sent a page instead of the file")
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())[:300]
-
-
-def _asked_wait(text: str | None) -> float | None:
-    """Return the seconds that a Retry-After header asks for, as a number or a date."""
-    if text is None:
-        return None
-    try:
-        return max(float(text), 0.0)
-    except ValueError:
-        pass
-    try:
-        return max(parsedate_to_datetime(text).timestamp() - time(), 0.0)
-    except ValueError:
-        return None
