@@ -19,6 +19,8 @@ from maskspot.datasets.labels import read_folders
 from maskspot.files import locked
 from maskspot.zindi import client as zindi
 from maskspot.zindi import http
+from maskspot.zindi.account import ZindiAccount
+from maskspot.zindi.fetch import FetchSource, fetch
 from tests import fake_zindi as faults
 from tests.fake_zindi import Fault, Service
 from tests.helpers import tiny_mobilenet
@@ -80,6 +82,18 @@ def test_it_joins_downloads_unpacks_and_says_what_there_is(
         "now: maskspot train data",
     ]
     assert len(read_folders([Path("data")])) == 160
+
+
+def test_a_program_fetches_as_the_command_does(service: Service, demo_data: Path) -> None:
+    Path("token").write_text(service.token)
+    account = ZindiAccount(url=service.url, token_file=Path("token"))
+    found = fetch("data", account=account)
+    assert same(Path("data"), demo_data)
+    assert (found.with_mask, found.without_mask, found.test) == (80, 80, 40)
+    assert (found.missing, found.extra, found.unreadable) == ([], [], [])
+    archives = FetchSource(sources=(Path("data"),))
+    assert fetch("copy", archives).complete
+    assert fetch("drawn", FetchSource(demo=True)).complete
 
 
 def test_files_that_were_known_otherwise_are_a_warning(cli: Cli, service: Service) -> None:

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 pytest.importorskip("httpx", reason="needs maskspot[fetch]")
-from maskspot.errors import DataError
+from maskspot.errors import DataError, UsageError
 from maskspot.zindi import client as zindi
 from maskspot.zindi import http
-from maskspot.zindi.submission import check_submission
+from maskspot.zindi.account import ZindiAccount
+from maskspot.zindi.leaderboard import leaderboard
+from maskspot.zindi.submission import check_submission, submit
 from tests import fake_zindi as faults
 from tests.fake_zindi import Fault, Service
 
@@ -78,6 +80,26 @@ def test_what_a_program_reads_is_json(cli: Cli, service: Service, sub: Path) -> 
 def test_a_dry_run_sends_nothing(cli: Cli, service: Service, sub: Path) -> None:
     assert cli("submit", sub, "--dry-run").code == 0
     assert service.requests == []
+
+
+def test_a_program_submits_and_asks_for_a_password_in_its_own_way(
+    service: Service, sub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MASKSPOT_ZINDI_TOKEN")
+    account = ZindiAccount(url=service.url)
+    with pytest.raises(UsageError, match="`token_file`"):
+        submit(sub, account=account)
+    sent = submit(sub, account=account, ask=lambda user: (service.username, service.password))
+    assert sent.id == service.submissions[0].id
+    assert (sent.public_score, sent.public_rank) == (
+        float(service.submissions[0].public_score or "nan"),
+        2,
+    )
+    named = ZindiAccount(url=service.url, user=service.username)
+    board = leaderboard(2, named, ask=lambda user: (str(user), service.password))
+    assert len(board.top) == 2
+    assert board.own
+    assert board.own.rank == 2
 
 
 def test_no_submission_is_spent_when_none_is_left(cli: Cli, service: Service, sub: Path) -> None:

@@ -163,6 +163,11 @@ def test_backslashes_part_folders_as_they_do_on_windows(tmp_path: Path) -> None:
     assert unpack(archive, tmp_path / "images") == ["sub/a.jpg"]
 
 
+def test_names_in_a_zip_are_utf_8_where_they_can_be_whatever_it_says(tmp_path: Path) -> None:
+    archive = save(tmp_path / "x", forge(Forged("é.jpg".encode()), Forged("ü.jpg".encode("cp437"))))
+    assert unpack(archive, tmp_path / "images") == ["é.jpg", "ü.jpg"]
+
+
 @pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT])
 def test_long_and_foreign_names_of_every_kind_of_tar_are_read(tmp_path: Path, form: int) -> None:
     names = [f"{'d' * 60}/{'e' * 60}/{'f' * 60}.jpg", "grün/日本 12:30.jpg", "con.jpg"]

@@ -33,8 +33,8 @@ class ArchiveEntry:
         target: for a link, the path that it leads to, from the root of the archive; "" if that
             is outside of it.
         obstacle: why the content cannot be read, such as "encrypted"; "" if it can.
-        streamed: whether the content is unpacked in small blocks; other compressions of zips
-            may take any amount of memory for one block.
+        compression: how the entry itself is compressed, "" if it is not; unpacking a block of
+            an "other" compression may take any amount of memory.
     """
 
     name: str
@@ -46,14 +46,16 @@ class ArchiveEntry:
     crc: int | None = None
     target: str = ""
     obstacle: str = ""
-    streamed: bool = True
+    compression: Literal["", "deflate", "other"] = ""
 
     def exceeds(self, limits: ArchiveLimits) -> bool:
         """Return whether the entry would grow too much, as far as its sizes are listed."""
         return self.packed is not None and self.size > limits.growth(self.packed)
 
 
-def walk_archive(path: str, limits: ArchiveLimits = LIMITS) -> Iterator[ArchiveEntry]:
+def walk_archive(
+    path: str, limits: ArchiveLimits = LIMITS, check_end: bool = False
+) -> Iterator[ArchiveEntry]:
     """Give the entries of a zip or tar (also gz, bz2, xz) one after another.
 
     Only the limits on the size of the whole archive, and the number of entries of a zip, are
@@ -62,16 +64,17 @@ def walk_archive(path: str, limits: ArchiveLimits = LIMITS) -> Iterator[ArchiveE
     Args:
         path: the archive.
         limits: how much it may hold.
+        check_end: refuse a tar with more data after its end.
 
     Raises:
         ArchiveError: it is damaged, or too large for its size, or its members share bytes.
         OSError: it cannot be read.
         ImportError: this Python lacks the module for a compression.
     """
-    return explained(_walk(path, limits))
+    return explained(_walk(path, limits, check_end))
 
 
-def _walk(path: str, limits: ArchiveLimits) -> Iterator[ArchiveEntry]:
+def _walk(path: str, limits: ArchiveLimits, check_end: bool) -> Iterator[ArchiveEntry]:
     if is_zip(path):
         from maskspot.archives.zip import walk_zip
 
@@ -82,10 +85,10 @@ def _walk(path: str, limits: ArchiveLimits) -> Iterator[ArchiveEntry]:
     with open(path, "rb") as file:
         stream = _unpacked(file)
         if stream is file:
-            yield from walk_tar(file, path)
+            yield from walk_tar(file, check_end, path)
         else:
             most = limits.growth(os.fstat(file.fileno()).st_size)
-            yield from walk_tar(Bounded(stream, most))
+            yield from walk_tar(Bounded(stream, most), check_end)
 
 
 def is_zip(path: str) -> bool:

@@ -13,7 +13,7 @@ from typing import IO, Literal
 from maskspot.archives.entries import TAR_BLOCK, ArchiveEntry, clean, link_target
 from maskspot.archives.limits import BLOCK, Bounded, exactly, explained, in_blocks
 
-_LONGEST_HEADER = 2**20  # bytes
+_LONGEST_HEADER = _LONGEST_PADDING = 2**20  # bytes
 _LONG = {tarfile.GNUTYPE_LONGNAME: b"path", tarfile.GNUTYPE_LONGLINK: b"linkpath"}
 _EXTENDED = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, *_LONG)
 _LINKS = (tarfile.LNKTYPE, tarfile.SYMTYPE)
@@ -24,11 +24,14 @@ _Fields = dict[bytes, bytes]
 """What extended headers state about the next entry, in place of its own header."""
 
 
-def walk_tar(stream: IO[bytes] | Bounded, path: str | None = None) -> Iterator[ArchiveEntry]:
+def walk_tar(
+    stream: IO[bytes] | Bounded, check_end: bool, path: str | None = None
+) -> Iterator[ArchiveEntry]:
     """Give the entries of a tar in the order in which they are stored.
 
     Args:
         stream: the tar, unpacked, at its start.
+        check_end: refuse more data after the end.
         path: the file that `stream` reads, if it is a file; entries can then be read later.
 
     Raises:
@@ -57,9 +60,11 @@ def walk_tar(stream: IO[bytes] | Bounded, path: str | None = None) -> Iterator[A
         stream.seek(start + size + -size % TAR_BLOCK)
     if fields is not None:
         raise EOFError
-    while rest := stream.read(BLOCK):  # up to the checksum that compressed streams end in
+    rest = stream.read(_LONGEST_PADDING)  # up to the checksum that compressed streams end in
+    while check_end and rest:
         if rest.strip(b"\0"):
             raise ValueError("more data after the end")
+        rest = stream.read(BLOCK)
 
 
 def _entry(

@@ -13,8 +13,11 @@ from maskspot.archives.entries import ArchiveEntry, link_target
 from maskspot.archives.limits import BLOCK, ArchiveLimits, explained, refusal, too_many
 
 _ENCRYPTED, _UTF_8 = 0x41, 0x800  # flags of a member
-_STREAMED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_KNOWN = (*_STREAMED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+_COMPRESSIONS: dict[int, Literal["", "deflate"]] = {
+    zipfile.ZIP_STORED: "",
+    zipfile.ZIP_DEFLATED: "deflate",
+}
+_KNOWN = (*_COMPRESSIONS, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 _LOCAL_HEADER = 30  # bytes before a member, at least
 _LONGEST_LINK = 4096  # bytes of a path
 _SMALL_BLOCK = 2**12
@@ -47,7 +50,7 @@ def walk_zip(path: str, limits: ArchiveLimits) -> Iterator[ArchiveEntry]:
             crc=info.CRC,
             target=_target(source, info) if kind == "link" else "",
             obstacle=_obstacle(info),
-            streamed=info.compress_type in _STREAMED,
+            compression=_COMPRESSIONS.get(info.compress_type, "other"),
         )
 
 
@@ -107,7 +110,7 @@ def _blocks(
     source: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading.Lock
 ) -> Iterator[bytes]:
     # For the other compressions zipfile unpacks everything that it has read, however large.
-    size = BLOCK if info.compress_type in _STREAMED else _SMALL_BLOCK
+    size = BLOCK if info.compress_type in _COMPRESSIONS else _SMALL_BLOCK
     with lock:  # zipfile counts its open files without one
         file = source.open(info)
     try:

@@ -57,7 +57,7 @@ def _zip_members(path: str, passed: Counter[str]) -> Iterator[Member]:
     found: list[tuple[str, ArchiveEntry]] = []
     for names, entry in _images(path, passed):
         found += [(name, entry) for name in names]
-    grown = sum(entry.size for _, entry in found if entry.size > (entry.packed or 0))
+    grown = sum(entry.size for _, entry in found if entry.compression)
     if grown > min(LIMITS.total, LIMITS.growth(os.stat(path).st_size)):
         raise refusal(f"holds {grown} bytes of images, too many for its size")
     found.sort(key=lambda each: path_key(each[0]))

@@ -76,12 +76,12 @@ def unpack(
 
 def _walk(archive: Path, limits: ArchiveLimits) -> Iterator[ArchiveEntry]:
     """Give the entries of an archive, and refuse any that cannot be unpacked safely."""
-    for entry in walk_archive(str(archive), limits):
+    for entry in walk_archive(str(archive), limits, check_end=True):
         if entry.kind not in ("file", "folder"):
             raise refusal("is a link or a special file", entry.name)
         if entry.obstacle:
             raise refusal(f"is {entry.obstacle}", entry.name)
-        if not entry.streamed:
+        if entry.compression == "other":
             raise refusal("is compressed in an unusual way", entry.name)
         if entry.exceeds(limits):
             raise refusal(f"would grow more than {limits.ratio} times", entry.name)
