@@ -1,4 +1,4 @@
-"""The entries of a zip or tar archive, told by its content: the only way that archives are read."""
+"""The entries of a zip or tar archive, which is recognised by its content."""
 
 import os
 import posixpath
@@ -25,7 +25,7 @@ class ArchiveEntry:
         name: path of the entry, which may lead anywhere; that of a folder ends in a slash.
         kind: what the entry is.
         size: bytes of the content, unpacked.
-        blocks: gives the content block by block, and raises `ArchiveError` where it is damaged.
+        blocks: yields the content block by block, and raises `ArchiveError` where it is damaged.
         lasting: whether `blocks` may be called later, and in any thread; otherwise it must be
             called before the next entry is taken.
         packed: bytes of the content in the archive, if each entry is compressed on its own.
@@ -56,7 +56,7 @@ class ArchiveEntry:
 def walk_archive(
     path: str, limits: ArchiveLimits = LIMITS, check_end: bool = False
 ) -> Iterator[ArchiveEntry]:
-    """Give the entries of a zip or tar (also gz, bz2, xz) one after another.
+    """Yield the entries of a zip or tar (also gz, bz2, xz) one after another.
 
     Only the limits on the size of the whole archive, and the number of entries of a zip, are
     checked here. Entries of a zip come as its directory lists them.

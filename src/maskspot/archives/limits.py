@@ -131,7 +131,7 @@ def exactly(stream: IO[bytes] | Bounded, size: int) -> bytes:
 
 
 def in_blocks(stream: IO[bytes] | Bounded, size: int) -> Iterator[bytes]:
-    """Give the next `size` bytes, block by block; errors are those of `exactly`."""
+    """Yield the next `size` bytes, block by block; errors are those of `exactly`."""
     while size:
         block = exactly(stream, min(size, BLOCK))
         size -= len(block)

@@ -27,7 +27,7 @@ _Fields = dict[bytes, bytes]
 def walk_tar(
     stream: IO[bytes] | Bounded, check_end: bool, path: str | None = None
 ) -> Iterator[ArchiveEntry]:
-    """Give the entries of a tar in the order in which they are stored.
+    """Yield the entries of a tar in the order in which they are stored.
 
     Args:
         stream: the tar, unpacked, at its start.

@@ -24,7 +24,7 @@ _SMALL_BLOCK = 2**12
 
 
 def walk_zip(path: str, limits: ArchiveLimits) -> Iterator[ArchiveEntry]:
-    """Give the entries of a zip in the order of its directory.
+    """Yield the entries of a zip in the order of its directory.
 
     The file is closed once the last entry is gone. Any number of threads may read entries.
 
@@ -48,7 +48,7 @@ def walk_zip(path: str, limits: ArchiveLimits) -> Iterator[ArchiveEntry]:
             lasting=True,
             packed=info.compress_size,
             crc=info.CRC,
-            target=_target(source, info) if kind == "link" else "",
+            target=_target(source, info, lock) if kind == "link" else "",
             obstacle=_obstacle(info),
             compression=_COMPRESSIONS.get(info.compress_type, "other"),
         )
@@ -90,13 +90,12 @@ def _obstacle(info: zipfile.ZipInfo) -> str:
     return "" if info.compress_type in _KNOWN else "compressed in an unusual way"
 
 
-def _target(source: zipfile.ZipFile, info: zipfile.ZipInfo) -> str:
+def _target(source: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading.Lock) -> str:
     """Return the path that a link leads to; "" if that cannot be read."""
     if info.flag_bits & _ENCRYPTED or info.file_size > _LONGEST_LINK:
         return ""
     try:
-        with source.open(info) as file:
-            text = file.read(_LONGEST_LINK).decode("utf-8", "surrogateescape")
+        text = b"".join(_blocks(source, info, lock)).decode("utf-8", "surrogateescape")
     except Exception:  # damage of many kinds; other entries can still be read
         return ""
     return link_target(_name(info), text)

@@ -26,7 +26,7 @@ _LONGEST_CHAIN = 40  # links to links, as Linux follows them
 
 
 def members(path: str, passed: Counter[str] | None = None) -> Iterator[Member]:
-    """Give the images in an archive with their names.
+    """Yield the images in an archive with their names.
 
     Files without the ending of an image and hidden files are left out. Images of a zip come in
     natural order, those of a tar as they are stored, since a compressed one can only be read from
@@ -73,7 +73,7 @@ def _tar_members(path: str, passed: Counter[str]) -> Iterator[Member]:
 
 
 def _images(path: str, passed: Counter[str]) -> Iterator[tuple[list[str], ArchiveEntry]]:
-    """Give the images in an archive with the names to show: first files, then links."""
+    """Yield the images in an archive with the names to show: first files, then links."""
     links: dict[str, str] = {}
     for entry in _limited(path):
         name = _clean_name(entry)

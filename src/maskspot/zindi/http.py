@@ -184,7 +184,7 @@ class Http:
         headers: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Iterator[httpx.Response]:
-        """Give a response whose body is not read yet, following up to five redirections.
+        """Yield a response whose body is not read yet, following up to five redirections.
 
         A token is sent to the service only, never to another host that it redirects to.
 

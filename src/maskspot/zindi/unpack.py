@@ -1,4 +1,4 @@
-"""Unpack a zip or tar of images, whoever made it, into a folder: all of it or nothing."""
+"""Unpacks a zip or tar of images, which may be hostile, into a folder: all of it or nothing."""
 
 import itertools
 import os
@@ -21,7 +21,7 @@ from maskspot.safe_paths import DEEPEST, LONGEST_PART, LONGEST_PATH, UNFIT
 _JUNK = ("__macosx", ".ds_store", "thumbs.db", "desktop.ini")
 
 _Walk = Callable[[], Iterator[ArchiveEntry]]
-"""Gives the files and folders of an archive from its start, each time it is called."""
+"""Yields the files and folders of an archive from its start, each time it is called."""
 
 
 class _Member(NamedTuple):
@@ -75,7 +75,7 @@ def unpack(
 
 
 def _walk(archive: Path, limits: ArchiveLimits) -> Iterator[ArchiveEntry]:
-    """Give the entries of an archive, and refuse any that cannot be unpacked safely."""
+    """Yield the entries of an archive, and refuse any that cannot be unpacked safely."""
     for entry in walk_archive(str(archive), limits, check_end=True):
         if entry.kind not in ("file", "folder"):
             raise refusal("is a link or a special file", entry.name)
