@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from maskspot.decoding.budget import MAX_PIXELS, Limits
+from maskspot.decoding.budget import MAX_PIXELS, Budget
 from maskspot.decoding.reader import FORMATS, Opened, Wanted, finish, read_file
 from maskspot.errors import ImageError, UsageError
 
@@ -182,7 +182,7 @@ def open_image(
         source = BytesIO(source)
     elif not (isinstance(source, str | os.PathLike | Image.Image) or hasattr(source, "read")):
         raise TypeError(f"a {type(source).__name__} is no image, path, bytes or binary file")
-    wanted = Wanted(Limits(max_pixels), least, srgb)
+    wanted = Wanted(Budget(max_pixels), least, srgb)
     try:
         if not isinstance(source, str | os.PathLike | Image.Image) and not source.seekable():
             source = BytesIO(source.read())

@@ -32,7 +32,7 @@ are as wide as the result already."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Budget:
     """What one image may take.
 
     Attributes:

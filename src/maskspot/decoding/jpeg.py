@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from maskspot.decoding.budget import Limits
+from maskspot.decoding.budget import Budget
 from maskspot.errors import ImageError
 
 MAGIC = b"\xff\xd8\xff"
@@ -101,12 +101,12 @@ def _blocks(frame: bytes) -> int:
     return units * sum(h * v for h, v in factors)
 
 
-def open_jpeg(file: bytes, limits: Limits) -> tuple[ImageFile, Header | None]:
+def open_jpeg(file: bytes, budget: Budget) -> tuple[ImageFile, Header | None]:
     """Open a JPEG.
 
     Args:
         file: the whole of it.
-        limits: what decoding may take.
+        budget: what decoding may take.
 
     Raises:
         ImageError: it has too many scans.
@@ -116,7 +116,7 @@ def open_jpeg(file: bytes, limits: Limits) -> tuple[ImageFile, Header | None]:
         count = file.count(_SOS, header.data) + 1
         most = max(_SCANS, MAX_SCANS * 1_000_000 // max(1, header.blocks * 64))
         if count > most:
-            limits.refuse(f"it has {count:,} scans", f"{most:,}")
+            budget.refuse(f"it has {count:,} scans", f"{most:,}")
     return Image.open(BytesIO(file), formats=("JPEG",)), header
 
 

@@ -11,7 +11,7 @@ from PIL.ImageFile import ImageFile
 
 from maskspot.decoding import jpeg, png, tiff
 from maskspot.decoding.animations import first_frame, uncovered
-from maskspot.decoding.budget import Limits
+from maskspot.decoding.budget import Budget
 from maskspot.decoding.flatten import flatten
 from maskspot.decoding.heif import open_other
 from maskspot.errors import ImageError
@@ -59,13 +59,13 @@ class Wanted:
     """How an image is to be read.
 
     Attributes:
-        limits: what decoding it may take.
+        budget: what decoding it may take.
         least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, by its decoder, if width and
             height keep this many pixels; 0 for never.
         srgb: bring the colours of an embedded ICC profile to sRGB.
     """
 
-    limits: Limits
+    budget: Budget
     least: int = 0
     srgb: bool = False
 
@@ -82,29 +82,29 @@ def read_file(file: BinaryIO, wanted: Wanted) -> Opened:
     file.seek(0)
     if head.startswith(jpeg.MAGIC):
         data = file.read()
-        image, header = jpeg.open_jpeg(data, wanted.limits)
+        image, header = jpeg.open_jpeg(data, wanted.budget)
         with image:
             load = image.load if header is None else partial(jpeg.load_jpeg, image, data, header)
             return finish(image, wanted, load, 0 if header is None else header.memory)
     if head.startswith(png.MAGIC):
         return _read_png(file, head, wanted)
     if head.startswith(tiff.MAGIC):
-        with tiff.open_tiff(file, wanted.limits) as picture:
+        with tiff.open_tiff(file, wanted.budget) as picture:
             return finish(picture, wanted, picture.load)
-    with _open(file, head, wanted.limits) as picture:
+    with _open(file, head, wanted.budget) as picture:
         return finish(picture, wanted, partial(_load, picture, file))
 
 
-def _open(file: BinaryIO, head: bytes, limits: Limits) -> Image.Image:
+def _open(file: BinaryIO, head: bytes, budget: Budget) -> Image.Image:
     if head[8:12] == b"WEBP" and head[12:16] == b"VP8X":
         # Its decoder clears a canvas as soon as it is opened.
-        limits.check_size(*(int.from_bytes(head[i : i + 3], "little") + 1 for i in (24, 27)))
+        budget.check_size(*(int.from_bytes(head[i : i + 3], "little") + 1 for i in (24, 27)))
     try:
         return Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
         return open_other(file, FORMATS)
     except Image.DecompressionBombError:
-        text = f"more than the limit of {limits.pixels:,} pixels"
+        text = f"more than the limit of {budget.pixels:,} pixels"
         raise ImageError(text, "too large") from None
 
 
@@ -117,7 +117,7 @@ def _load(image: Image.Image, file: BinaryIO) -> Image.Image:
 
 def _read_png(file: BinaryIO, head: bytes, wanted: Wanted) -> Opened:
     def read(stream: BinaryIO) -> Opened:
-        with _open(stream, head, wanted.limits) as image:
+        with _open(stream, head, wanted.budget) as image:
             png.mend_transparency(image, head)
             deep = png.has_deep_transparency(image, head)
             decode = png.load_deep if deep else _load
@@ -148,17 +148,17 @@ def finish(image: Image.Image, wanted: Wanted, load: Callable[[], Any], memory: 
         memory: that its decoder takes besides, in bytes.
     """
     (width, height), format = image.size, image.format
-    wanted.limits.check_size(width, height)
+    wanted.budget.check_size(width, height)
     if wanted.least:
         image.draft(None, (wanted.least, wanted.least))
-    wanted.limits.check(image, memory)
+    wanted.budget.check(image, memory)
     loaded = load()
     turn = _UPRIGHT.get(_orientation(image))
     profile = image.info.get("icc_profile") if wanted.srgb else None
     if isinstance(loaded, Image.Image):
         image = loaded
     if turn is not None:
-        wanted.limits.check(image, 4 * image.width * image.height)
+        wanted.budget.check(image, 4 * image.width * image.height)
     rgb = flatten(image, profile)
     if turn is not None:
         rgb = rgb.transpose(turn)

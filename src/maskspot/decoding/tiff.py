@@ -11,14 +11,14 @@ from typing import BinaryIO
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from maskspot.decoding.budget import Limits
+from maskspot.decoding.budget import Budget
 from maskspot.decoding.tiff_layout import (
     ASSOCIATED,
     FLOAT,
     RAW,
     SIGNED,
     UNSIGNED,
-    Layout,
+    TiffLayout,
     numbers,
     read_layout,
     read_tags,
@@ -48,26 +48,26 @@ _IN_PILLOW = {
 of samples."""
 
 
-def open_tiff(file: BinaryIO, limits: Limits) -> Image.Image:
+def open_tiff(file: BinaryIO, budget: Budget) -> Image.Image:
     """Open a TIFF's first image: as Pillow does where that is right, and decoded here otherwise.
 
     Args:
         file: at its start.
-        limits: what decoding may take.
+        budget: what decoding may take.
 
     Raises:
         ImageError: its layout is not supported, it is damaged, or beyond the limits.
     """
     tags = read_tags(file)
     layout = read_layout(tags)
-    limits.check_size(layout.width, layout.height)
-    size = _check_parts(layout, limits)
+    budget.check_size(layout.width, layout.height)
+    size = _check_parts(layout, budget)
     file.seek(0)
     if _right_in_pillow(layout, tags):
         opened = Image.open(file, formats=("TIFF",))
         # Pillow turns it upright by itself.
         turned = 4 * layout.width * layout.height * (numbers(tags, 274, (1,)) != (1,))
-        limits.check(opened, size * (layout.compression != RAW) + turned)
+        budget.check(opened, size * (layout.compression != RAW) + turned)
         _mend_palette(opened, tags)
         return opened
     reason = _not_supported(layout, tags)
@@ -76,7 +76,7 @@ def open_tiff(file: BinaryIO, limits: Limits) -> Image.Image:
     pixels = layout.width * layout.height
     # A part's bytes, and the numbers made of them; then the image's, and what it becomes.
     plain = layout.bits[0] in (8, 16, 32, 64) and layout.predictor == 1
-    limits.check_bytes(size * (2 if plain else 8) + pixels * (bytes_to_a_pixel(layout) + 8))
+    budget.check_bytes(size * (2 if plain else 8) + pixels * (bytes_to_a_pixel(layout) + 8))
     image = decode(file, layout)
     image.format = "TIFF"
     if isinstance(tags.get(34675), bytes):
@@ -86,19 +86,19 @@ def open_tiff(file: BinaryIO, limits: Limits) -> Image.Image:
     return image
 
 
-def _check_parts(layout: Layout, limits: Limits) -> int:
+def _check_parts(layout: TiffLayout, budget: Budget) -> int:
     """Count strips and tiles before anything is decoded, and return the bytes of one."""
     width, rows = layout.chunk
     if width < 1 or rows < 1:
         raise ImageError("damaged TIFF: its strips or tiles have no size")
-    limits.check_parts(len(layout.offsets), "strips or tiles")
+    budget.check_parts(len(layout.offsets), "strips or tiles")
     samples = 1 if layout.planar else layout.samples
     size = -(-width * samples * max(layout.bits) // 8) * rows
-    limits.check_bytes(size, "a tile of it")
+    budget.check_bytes(size, "a tile of it")
     return size
 
 
-def _right_in_pillow(layout: Layout, tags: ImageFileDirectory_v2) -> bool:
+def _right_in_pillow(layout: TiffLayout, tags: ImageFileDirectory_v2) -> bool:
     """Say whether Pillow's pixels are those of the reference decoders."""
     photometric, depth = layout.photometric, layout.bits[0]
     if {*layout.bits} != {depth} or {*layout.kinds} != {UNSIGNED}:
@@ -126,7 +126,7 @@ def _mend_palette(image: Image.Image, tags: ImageFileDirectory_v2) -> None:
         image.putpalette([entries[i + third * c] for i in range(third) for c in range(3)])
 
 
-def _not_supported(layout: Layout, tags: ImageFileDirectory_v2) -> str:
+def _not_supported(layout: TiffLayout, tags: ImageFileDirectory_v2) -> str:
     """Return why the samples cannot be decoded here, or nothing."""
     depth, kind, lab = layout.bits[0], layout.kinds[0], layout.photometric in (8, 9)
     depths = {UNSIGNED: range(1, 33), SIGNED: (32,), FLOAT: (16, 32, 64)}.get(kind, ())

@@ -29,7 +29,7 @@ _COMPRESSIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class TiffLayout:
     """How a TIFF's samples lie in the file: its tags, by their names in TIFF 6.0."""
 
     order: str
@@ -87,7 +87,7 @@ def numbers(tags: ImageFileDirectory_v2, tag: int, default: tuple[int, ...]) -> 
     return tuple(map(int, found)) if isinstance(found, tuple) else (int(found),)
 
 
-def read_layout(tags: ImageFileDirectory_v2) -> Layout:
+def read_layout(tags: ImageFileDirectory_v2) -> TiffLayout:
     """Read a layout; raises `ImageError` where an image has none."""
 
     def number(tag: int, default: int) -> int:
@@ -104,7 +104,7 @@ def read_layout(tags: ImageFileDirectory_v2) -> Layout:
     kinds = numbers(tags, 339, (UNSIGNED,))[:samples]
     tiled = 322 in tags
     chunk = (number(322, width), number(323, height))
-    return Layout(
+    return TiffLayout(
         order=">" if tags.prefix == b"MM" else "<",
         width=width,
         height=height,

@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from maskspot.decoding.samples import lowest_and_peak, to_8_bit
-from maskspot.decoding.tiff_layout import ASSOCIATED, FLOAT, RAW, SIGNED, UNSIGNED, Layout
+from maskspot.decoding.tiff_layout import ASSOCIATED, FLOAT, RAW, SIGNED, UNSIGNED, TiffLayout
 from maskspot.errors import ImageError
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 """Bytes whose first bit is the least, as `FillOrder` may say, by their usual order."""
 
 
-def bytes_to_a_pixel(layout: Layout) -> int:
+def bytes_to_a_pixel(layout: TiffLayout) -> int:
     """Return how many bytes a pixel takes until it has 8 bits to a sample."""
     kept = layout.colours + bool(_alpha(layout))
     return kept * 5 if _is_deep(layout) else kept
 
 
-def decode(file: BinaryIO, layout: Layout) -> Image.Image:
+def decode(file: BinaryIO, layout: TiffLayout) -> Image.Image:
     """Decode to mode L, RGB, RGBA or CMYK.
 
     Raises:
@@ -43,12 +43,12 @@ def decode(file: BinaryIO, layout: Layout) -> Image.Image:
     return _image(_level(samples, layout) if deep else samples, layout, alpha)
 
 
-def _is_deep(layout: Layout) -> bool:
+def _is_deep(layout: TiffLayout) -> bool:
     """Say whether samples are kept as they are until all are known."""
     return layout.bits[0] > 16 or layout.kinds[0] != UNSIGNED
 
 
-def _alpha(layout: Layout) -> int:
+def _alpha(layout: TiffLayout) -> int:
     """Return what the sample after the colours is: (associated) alpha, or 0 for anything else."""
     if layout.samples <= layout.colours:
         return 0
@@ -58,11 +58,11 @@ def _alpha(layout: Layout) -> int:
     return 2 if layout.photometric == 2 and layout.samples == 4 else 0
 
 
-def _is_lab(layout: Layout) -> bool:
+def _is_lab(layout: TiffLayout) -> bool:
     return layout.photometric in (8, 9)
 
 
-def _shallow(chunk: NDArray[Any], layout: Layout) -> NDArray[np.uint8]:
+def _shallow(chunk: NDArray[Any], layout: TiffLayout) -> NDArray[np.uint8]:
     """Bring unsigned samples of up to 16 bits to 8."""
     top = 2 ** layout.bits[0] - 1
     table = np.rint(np.arange(top + 1) * (255 / top)).astype(np.uint8)
@@ -74,7 +74,7 @@ def _shallow(chunk: NDArray[Any], layout: Layout) -> NDArray[np.uint8]:
     return found
 
 
-def _level(samples: NDArray[Any], layout: Layout) -> NDArray[np.uint8]:
+def _level(samples: NDArray[Any], layout: TiffLayout) -> NDArray[np.uint8]:
     lowest, peak = lowest_and_peak(samples)
     if layout.kinds[0] == SIGNED and lowest < 0:
         words = "its samples below zero have no agreed black"
@@ -86,7 +86,7 @@ def _level(samples: NDArray[Any], layout: Layout) -> NDArray[np.uint8]:
     return to_8_bit(samples, peak)
 
 
-def _image(samples: NDArray[np.uint8], layout: Layout, alpha: int) -> Image.Image:
+def _image(samples: NDArray[np.uint8], layout: TiffLayout, alpha: int) -> Image.Image:
     colours, size = samples[..., : layout.colours], (layout.width, layout.height)
     mask = samples[..., -1:]
     if alpha == ASSOCIATED:  # the colours were multiplied with it
@@ -106,7 +106,7 @@ def _image(samples: NDArray[np.uint8], layout: Layout, alpha: int) -> Image.Imag
 
 
 def _chunks(
-    file: BinaryIO, layout: Layout
+    file: BinaryIO, layout: TiffLayout
 ) -> Iterator[tuple[tuple[slice, slice], int | None, NDArray[Any]]]:
     """Give each strip or tile: its place in the image, its plane (None: all), its samples."""
     width, rows = layout.chunk
@@ -131,7 +131,7 @@ def _chunks(
 
 
 def _unpacked(
-    file: BinaryIO, layout: Layout, count: int | None, line: int, rows: int
+    file: BinaryIO, layout: TiffLayout, count: int | None, line: int, rows: int
 ) -> NDArray[np.uint8]:
     """Return a strip's or tile's bytes, uint8 (rows, line).
 
@@ -158,7 +158,7 @@ def _unpacked(
     return np.frombuffer(data, np.uint8).reshape(rows, line)
 
 
-def _numbered(data: NDArray[np.uint8], layout: Layout, shape: tuple[int, int]) -> NDArray[Any]:
+def _numbered(data: NDArray[np.uint8], layout: TiffLayout, shape: tuple[int, int]) -> NDArray[Any]:
     """Return samples (rows, width, samples) from a strip's bytes."""
     depth, kind, (width, each) = layout.bits[0], layout.kinds[0], shape
     if layout.predictor == 3:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from email.message import Message as EmailMessage
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -17,13 +16,21 @@ from maskspot.errors import MaskspotError
 from maskspot.model.predictor import Predictor
 from maskspot.serving import pages
 from maskspot.serving.guard import Guard
-from maskspot.serving.limits import Limits, Load, Refusal, Upload, overload
+from maskspot.serving.headers import HeaderValue
+from maskspot.serving.limits import Load, Refusal, RequestLimits, Upload, overload
 from maskspot.serving.metrics import CONTENT_TYPE, Metrics
 from maskspot.serving.middleware import GONE, Front
 from maskspot.serving.openapi import document
 from maskspot.serving.responses import as_json, error, result
-from maskspot.serving.uploads import Gone, Image, content_type, images_of, is_one_image, read_body
-from maskspot.serving.workers import Workers
+from maskspot.serving.threads import ScoringThreads
+from maskspot.serving.uploads import (
+    Gone,
+    NamedBytes,
+    content_type,
+    images_of,
+    is_one_image,
+    read_body,
+)
 
 _log = logging.getLogger("maskspot.serving")
 _T = TypeVar("_T")
@@ -41,7 +48,7 @@ class Service:
     def __init__(
         self,
         predictor: Predictor,
-        limits: Limits | None = None,
+        limits: RequestLimits | None = None,
         guard: Guard | None = None,
         threads: int | None = None,
     ) -> None:
@@ -53,8 +60,8 @@ class Service:
             guard: who may ask; None lets all local clients in.
             threads: that score; None takes one for each usable CPU.
         """
-        self.limits, self.metrics = limits or Limits(), Metrics()
-        self.workers = Workers(predictor, threads, self.metrics.batch)
+        self.limits, self.metrics = limits or RequestLimits(), Metrics()
+        self.workers = ScoringThreads(predictor, threads, self.metrics.batch)
         self._predictor, self._load = predictor, Load(self.limits)
         # One body is taken apart at a time: while that runs, Python runs little else.
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="maskspot-serve-reader")
@@ -77,6 +84,7 @@ class Service:
             HTTPException: _not_served,
             Gone: _gone,
             MaskspotError: _failed,
+            Exception: _broken,
         }
         routed = Starlette(routes=routes, exception_handlers=handlers)
         routed.router.redirect_slashes = False
@@ -129,24 +137,33 @@ class Service:
             except TimeoutError:
                 raise Refusal(408, f"the body took more than {self.limits.timeout:g} s") from None
             with self._load.place():
-                # Nobody but the threads holds the images: each is let go once it is scored.
-                work = self.workers.submit(await self._images(upload.take(), kind), heatmap)
+                # Only the threads hold the images, so that each is freed once it is scored.
+                work = self.workers.submit(await self._images(upload.take(), kind, ends), heatmap)
                 scores = await self._unless_gone(request, work, ends)
         self.metrics.images(scores)
         results = [result(score, heatmap) for score in scores]
-        return as_json({"model": self._predictor.id, "results": results})
+        failed = is_one_image(kind) and scores[0].error is not None
+        return as_json({"model": self._predictor.id, "results": results}, 422 if failed else 200)
 
-    async def _images(self, body: bytearray, kind: EmailMessage) -> list[Image]:
-        if is_one_image(kind):  # nothing to take apart, so no thread has to be woken for it
+    async def _images(self, body: bytearray, kind: HeaderValue, ends: float) -> list[NamedBytes]:
+        if is_one_image(kind):  # there is nothing to split, so no thread is needed
             return images_of(body, kind, self.limits)
-        return await asyncio.wrap_future(self._reader.submit(images_of, body, kind, self.limits))
+        try:
+            async with asyncio.timeout_at(ends):
+                split = self._reader.submit(images_of, body, kind, self.limits)
+                return await asyncio.wrap_future(split)
+        except TimeoutError:
+            raise self._late() from None
+
+    def _late(self) -> Refusal:
+        return overload(f"not scored within {self.limits.timeout:g} s; send fewer images at once")
 
     def _wants_heatmap(self, request: Request) -> bool:
         given = request.query_params.get("heatmap", "0")
         if given not in ("0", "1"):
-            raise Refusal(422, "heatmap: not 0 or 1")
+            raise Refusal(422, "heatmap must be 0 or 1")
         if given == "1" and not self._predictor.has_heatmap:
-            raise Refusal(422, "heatmap: the model has none")
+            raise Refusal(422, "heatmap: this model has no heatmaps")
         return given == "1"
 
     async def _unless_gone(self, request: Request, work: Future[_T], ends: float) -> _T:
@@ -161,7 +178,7 @@ class Service:
                 return made.result()
             if gone.done():
                 raise Gone
-            raise overload(f"not scored within {self.limits.timeout:g} s; send fewer at once")
+            raise self._late()
         finally:
             made.cancel()
             gone.cancel()
@@ -175,7 +192,7 @@ async def _refused(_: Request, refusal: Exception) -> Response:
 async def _not_served(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, HTTPException)
     known = problem.status_code == 405  # noqa: PLR2004
-    reason = f"{request.method} is not for this path" if known else "no such path"
+    reason = f"{request.method} is not supported for this path" if known else "no such path"
     return error(problem.status_code, reason, problem.headers)
 
 
@@ -186,3 +203,7 @@ async def _gone(_: Request, __: Exception) -> Response:
 async def _failed(_: Request, problem: Exception) -> Response:
     _log.error("%s", problem)
     return error(500, "the model fails")
+
+
+async def _broken(_: Request, __: Exception) -> Response:
+    return error(500, "internal error")  # Starlette raises it again, so that it is logged

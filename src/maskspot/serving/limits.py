@@ -16,8 +16,8 @@ _BODIES = 8
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Limits on requests; on the pixels of an image, see `Predictor`.
+class RequestLimits:
+    """RequestLimits on requests; on the pixels of an image, see `Predictor`.
 
     Attributes:
         max_body: bytes of a request's body.
@@ -69,7 +69,7 @@ class Load:
         buffered: bytes of bodies that are held.
     """
 
-    limits: Limits
+    limits: RequestLimits
     scoring: int = field(default=0, init=False)
     buffered: int = field(default=0, init=False)
 

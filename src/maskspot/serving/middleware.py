@@ -71,8 +71,11 @@ class Front:
             try:
                 async with asyncio.timeout(self._timeout + _SPARE):
                     await self._answer(scope, exchange)
-            except TimeoutError:  # it does not read: uvicorn closes the connection
-                exchange.status = exchange.status or GONE
+            except TimeoutError:
+                if not exchange.status:
+                    answer = error(429, "not answered in time; try again", {"Retry-After": "1"})
+                    await answer(scope, receive, exchange.send)
+                # Otherwise the client does not read its answer, and uvicorn closes the connection.
             except asyncio.CancelledError:  # the server has to end
                 self.cut_off += 1
                 if not exchange.status:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from maskspot._version import __version__
-from maskspot.serving.limits import Limits
+from maskspot.serving.limits import RequestLimits
 from maskspot.serving.uploads import FORM, JSON, NAME
 
 _NUMBER, _TEXT, _COUNT = ({"type": [kind, "null"]} for kind in ("number", "string", "integer"))
@@ -18,12 +18,11 @@ _ERRORS = {
     408: "headers or body did not come in time",
     413: "the body is too large",
     415: "a Content-Type or Content-Encoding that is not understood",
-    422: "the body or the query is not of the form described here",
     429: "too much at once, or not scored in time: try again, as Retry-After says",
 }
 
 
-def document(limits: Limits, max_pixels: int, token: object) -> dict[str, Any]:
+def document(limits: RequestLimits, max_pixels: int, token: object) -> dict[str, Any]:
     """Return the OpenAPI document.
 
     Args:
@@ -43,13 +42,15 @@ def document(limits: Limits, max_pixels: int, token: object) -> dict[str, Any]:
                     f"the order of the images. Up to {limits.max_images} images in up to "
                     f"{limits.max_body:,} bytes, each of up to {max_pixels:,} pixels, in "
                     f"{limits.timeout:g} seconds. An image that cannot be read is a result with "
-                    "its error. Addresses are not fetched."
+                    "its error; if it was sent alone, not in a form or in JSON, the status is 422. "
+                    "URLs are not fetched."
                 ),
                 "parameters": [_HEATMAP_PARAMETER],
                 "requestBody": {"required": True, "content": _contents(limits)},
                 "responses": {
                     **_answer("Results, one for each image", "Answer"),
-                    **_errors(400, 401, 403, 408, 413, 415, 422, 429),
+                    **_errors(400, 401, 403, 408, 413, 415, 429),
+                    "422": _UNPROCESSABLE,
                 },
                 **security,
             }
@@ -87,7 +88,7 @@ _HEATMAP_PARAMETER = {
 }
 
 
-def _contents(limits: Limits) -> dict[str, Any]:
+def _contents(limits: RequestLimits) -> dict[str, Any]:
     """Return what may be sent to be scored."""
     count = {"minItems": 1, "maxItems": limits.max_images}
     image = {
@@ -181,6 +182,16 @@ _RESULT = _object(
         },
     },
 )
+_UNPROCESSABLE = {
+    "description": "The body or the query is invalid; or the one image cannot be read: its result",
+    "content": {
+        "application/json": {
+            "schema": {
+                "oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("Error", "Answer")]
+            }
+        }
+    },
+}
 _LIMITS = {name: {"type": "integer"} for name in ("max_body", "max_images", "max_pixels")}
 _SCHEMAS = {
     "Answer": _object(

@@ -101,8 +101,8 @@
       waiting.unshift(card);
       return locked || greet();
     }
-    if (!answer.ok) return fail(card, said.error);
-    const [result] = said.results;
+    if (!said.results) return fail(card, said.error);
+    const [result] = said.results;  // with status 422 if the picture cannot be read
     if (result.error !== null) return fail(card, result.error);
     show(card, result);
   }

@@ -13,7 +13,7 @@ _REST = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 @dataclass(frozen=True)
-class Page:
+class ProtectedPage:
     """A page, and the security policy that goes with it.
 
     Attributes:
@@ -25,12 +25,12 @@ class Page:
     policy: str
 
 
-def front_page() -> Page:
+def front_page() -> ProtectedPage:
     """Return the page to drop pictures on."""
     return _page(_file("page.html"), _file("page.js"))
 
 
-def docs_page(document: dict[str, Any]) -> Page:
+def docs_page(document: dict[str, Any]) -> ProtectedPage:
     """Return an OpenAPI document to read."""
     parts = [
         _operation(method.upper(), path, operation)
@@ -45,12 +45,12 @@ def docs_page(document: dict[str, Any]) -> Page:
     return _page(html.replace("<!-- version -->", escape(info["version"])))
 
 
-def _page(html: str, script: str = "") -> Page:
+def _page(html: str, script: str = "") -> ProtectedPage:
     style = _file("page.css")
     html = html.replace("<!-- style -->", f"<style>{style}</style>")
     html = html.replace("<!-- script -->", f"<script>{script}</script>")
     may = [f"style-src '{_hash(style)}'", f"script-src '{_hash(script)}'" if script else ""]
-    return Page(html, "; ".join(["default-src 'none'", _OWN, *filter(None, may), _REST]))
+    return ProtectedPage(html, "; ".join(["default-src 'none'", _OWN, *filter(None, may), _REST]))
 
 
 def _operation(method: str, path: str, operation: dict[str, Any]) -> str:

@@ -52,11 +52,11 @@ def serve(
     from maskspot.model.shipped import DEFAULT
     from maskspot.serving.app import Service
     from maskspot.serving.guard import Guard, find_token, known_hosts
-    from maskspot.serving.limits import Limits
+    from maskspot.serving.limits import RequestLimits
     from maskspot.serving.server import Server, is_loopback, listen, url_of
 
     token = find_token(token_file)
-    limits = Limits(1_000_000 * max_body, max_images, timeout, concurrency)
+    limits = RequestLimits(1_000_000 * max_body, max_images, timeout, concurrency)
     with listen(host, port) as bound:
         if not (token or insecure_no_token or is_loopback(bound)):
             raise UsageError(

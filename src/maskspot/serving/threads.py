@@ -9,7 +9,7 @@ from contextlib import suppress
 from maskspot.images import keep_memory
 from maskspot.model.predictor import Predictor
 from maskspot.model.score import Score
-from maskspot.serving.uploads import Image
+from maskspot.serving.uploads import NamedBytes
 
 _PATIENCE = 0.001  # seconds that a batch which is not full waits for more
 _LEAVE = 5.0  # seconds that threads get to end
@@ -18,7 +18,7 @@ _LEAVE = 5.0  # seconds that threads get to end
 class _Job:
     """The images of one request, and the scores there are."""
 
-    def __init__(self, images: Sequence[Image], heatmap: bool) -> None:
+    def __init__(self, images: Sequence[NamedBytes], heatmap: bool) -> None:
         self.images = deque(enumerate(images))
         self.heatmap = heatmap
         self.scores: dict[int, Score] = {}
@@ -26,7 +26,7 @@ class _Job:
         self.future: Future[list[Score]] = Future()
 
 
-class Workers:
+class ScoringThreads:
     """Scores what requests bring, one image of each in turn: none waits for all of another's.
 
     On devices that take batches, a batch has the images of as many requests as wait.
@@ -63,7 +63,7 @@ class Workers:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, images: Sequence[Image], heatmap: bool) -> Future[list[Score]]:
+    def submit(self, images: Sequence[NamedBytes], heatmap: bool) -> Future[list[Score]]:
         """Return what will have the scores of images, in their order.
 
         Cancel it, and those that no thread has taken yet are not scored.
@@ -102,10 +102,10 @@ class Workers:
             self._give(taken, scores)
             del taken, scores  # else the last images stay in memory until the next come
 
-    def _take(self) -> list[tuple[_Job, int, Image]]:
+    def _take(self) -> list[tuple[_Job, int, NamedBytes]]:
         """Return the images of a batch, as soon as there are some; none at the end."""
         with self._ready:
-            taken: list[tuple[_Job, int, Image]] = []
+            taken: list[tuple[_Job, int, NamedBytes]] = []
             while not taken:  # what waited may all be cancelled
                 self._ready.wait_for(lambda: self._jobs or self._closed)
                 if not self._jobs:
@@ -116,9 +116,9 @@ class Workers:
                 taken += self._next(lacking)
             return taken
 
-    def _next(self, count: int) -> list[tuple[_Job, int, Image]]:
+    def _next(self, count: int) -> list[tuple[_Job, int, NamedBytes]]:
         """Return up to so many images, one of each request in turn."""
-        taken: list[tuple[_Job, int, Image]] = []
+        taken: list[tuple[_Job, int, NamedBytes]] = []
         while self._jobs and len(taken) < count:
             job = self._jobs.popleft()
             if job.future.done():  # cancelled, or failed
@@ -130,7 +130,7 @@ class Workers:
                 self._jobs.append(job)
         return taken
 
-    def _give(self, taken: list[tuple[_Job, int, Image]], scores: list[Score]) -> None:
+    def _give(self, taken: list[tuple[_Job, int, NamedBytes]], scores: list[Score]) -> None:
         finished = []
         with self._ready:
             for (job, at, _), score in zip(taken, scores, strict=True):
