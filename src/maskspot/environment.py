@@ -1,9 +1,13 @@
 """What a process inherits that would stop us: put right here, or named in one line."""
 
 import os
+import signal
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
 
 from maskspot.errors import MaskspotError
 
@@ -11,6 +15,7 @@ _WIDTHS = {"COLUMNS": 40, "LINES": 1, "TERMINAL_WIDTH": 40}
 """Variables for the size of a terminal, with the least that a table can be shown in."""
 
 _WIDEST = 1000
+_STARTING = threading.Lock()
 _UNSEEN = (
     *(DeprecationWarning, PendingDeprecationWarning),
     *(ImportWarning, ResourceWarning),
@@ -62,6 +67,50 @@ def can_start_threads() -> bool:
         return False
     thread.join()
     return True
+
+
+@contextmanager
+def starting_processes() -> Iterator[None]:
+    """Start processes with `multiprocessing` that import nothing but installed packages.
+
+    Without it they would import from the current folder, which may be a stranger's with a
+    multiprocessing.py beside the photos, and run the program that was started once more. They also
+    inherit that SIGINT is blocked: Ctrl-C reaches all processes of a terminal.
+    """
+    from multiprocessing import resource_tracker
+
+    with _STARTING:  # the following are settings of the process, not of the thread
+        name, signals = "PYTHONSAFEPATH", getattr(signal, "pthread_sigmask", None)
+        before, program = os.environ.get(name), sys.modules["__main__"]
+        if signals:
+            resource_tracker.ensure_running()  # starting it later would unblock the signal
+            mask = signals(signal.SIG_BLOCK, [signal.SIGINT])
+        os.environ[name] = "1"
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = program
+            if before is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = before
+            if signals:
+                signals(signal.SIG_SETMASK, mask)
+
+
+def end_with_parent() -> None:
+    """Let this process end when the one that started it does, whatever its threads do then."""
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _is_size(text: str, least: int) -> bool:

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from maskspot.errors import MaskspotError
 from maskspot.model.predictor import Predictor
 from maskspot.serving import pages
+from maskspot.serving.decoders import ProtectedPredictor
 from maskspot.serving.guard import Guard
 from maskspot.serving.headers import HeaderValue
 from maskspot.serving.limits import Load, Refusal, RequestLimits, Upload, overload
@@ -61,7 +62,9 @@ class Service:
             threads: that score; None takes one for each usable CPU.
         """
         self.limits, self.metrics = limits or RequestLimits(), Metrics()
-        self.workers = ScoringThreads(predictor, threads, self.metrics.batch)
+        threads = threads or predictor.threads
+        self._protected = ProtectedPredictor(predictor, threads, self.limits.image_seconds)
+        self.workers = ScoringThreads(self._protected, threads, self.metrics.batch)
         self._predictor, self._load = predictor, Load(self.limits)
         # One body is taken apart at a time: while that runs, Python runs little else.
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="maskspot-serve-reader")
@@ -94,6 +97,7 @@ class Service:
     def close(self) -> None:
         """End the threads, once nothing waits."""
         self.workers.close()
+        self._protected.close()
         self._reader.shutdown(cancel_futures=True)
 
     async def _show_page(self, request: Request) -> Response:

@@ -11,6 +11,9 @@ CONNECTIONS = 500
 
 _LONGEST = 3600  # seconds
 
+_IMAGE = 3
+"""What the timeout of a request is divided by for decoding one image."""
+
 _BODIES = 8
 """Times the largest body that the bodies of all requests may take together."""
 
@@ -30,6 +33,11 @@ class RequestLimits:
     max_images: int = 100
     timeout: float = 30.0
     concurrency: int = 64
+
+    @property
+    def image_seconds(self) -> float:
+        """Seconds that decoding one image may take."""
+        return self.timeout / _IMAGE
 
     def __post_init__(self) -> None:
         most = {"timeout": _LONGEST, "concurrency": CONNECTIONS}

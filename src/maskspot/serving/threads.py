@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 
-from maskspot.images import keep_memory
 from maskspot.model.predictor import Predictor
 from maskspot.model.score import Score
+from maskspot.serving.decoders import ProtectedPredictor
 from maskspot.serving.uploads import NamedBytes
 
 _PATIENCE = 0.001  # seconds that a batch which is not full waits for more
@@ -38,24 +38,23 @@ class ScoringThreads:
 
     def __init__(
         self,
-        predictor: Predictor,
-        threads: int | None = None,
-        watch: Callable[[int], None] = lambda size: None,
+        predictor: Predictor | ProtectedPredictor,
+        threads: int,
+        watch: Callable[[int], None] | None = None,
     ) -> None:
         """Start the threads.
 
         Args:
             predictor: the model.
-            threads: how many; None takes the predictor's own number.
-            watch: hears the size of each batch.
+            threads: how many.
+            watch: is given the size of each batch.
         """
         self._predictor, self._watch = predictor, watch
         self._jobs: deque[_Job] = deque()
         self._ready = threading.Condition()
         self._closed = False
         self.waiting = 0
-        self.threads = threads or predictor.threads
-        keep_memory(self.threads)
+        self.threads = threads
         self._threads = [
             threading.Thread(target=self._work, name=f"maskspot-serve-{number}", daemon=True)
             for number in range(self.threads)
@@ -98,7 +97,8 @@ class ScoringThreads:
                     with suppress(InvalidStateError):
                         job.future.set_exception(error)
                 continue
-            self._watch(len(taken))
+            if self._watch:
+                self._watch(len(taken))
             self._give(taken, scores)
             del taken, scores  # else the last images stay in memory until the next come
 
