@@ -48,7 +48,7 @@ MAY_IMPORT = {
     },
     "safe_paths": {"errors"},
     "scoring": {"environment", "errors", "files", "images", "inputs", "model", "parallel"},
-    "serving": {"_version", "errors", "images", "model"},
+    "serving": {"_version", "environment", "errors", "images", "model"},
     "training": {
         *("_version", "checking", "csv_tables", "datasets", "errors", "evaluation", "exporting"),
         *("files", "images", "model"),

@@ -580,6 +580,23 @@ def test_asked_twice_it_does_not_wait_and_says_what_it_cut_off() -> None:
         assert client.recv(9999).startswith(b"HTTP/1.1 503 ")
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc")
+def test_a_server_that_is_killed_leaves_no_process() -> None:
+    def alive(pid: str) -> bool:
+        try:
+            return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            return False
+
+    server = Started("serve", "-m", "fast", "--port", 0, "--threads", 1)
+    tasks = Path(f"/proc/{server.process.pid}/task").glob("*/children")
+    children = [pid for each in tasks for pid in each.read_text().split()]
+    assert len(children) >= 2
+    assert all(alive(pid) for pid in children)
+    server.end(signal.SIGKILL)
+    wait_for(lambda: not any(alive(pid) for pid in children))
+
+
 def test_a_token_of_the_environment_is_used_and_never_shown(tmp_path: Path) -> None:
     server = Started("-v", "serve", "-m", "fast", "--port", 0, env={"MASKSPOT_SERVE_TOKEN": TOKEN})
     url = server.url or server.process.stderr.readline().split()[2].rstrip("/")  # type: ignore[union-attr]

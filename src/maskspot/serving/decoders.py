@@ -198,13 +198,14 @@ class ProtectedPredictor:
 
         Args:
             predictor: the model.
-            threads: that score at once; each gets a process.
+            threads: that score at once; each has a process, and there is a spare one, as starting
+                another takes time.
             seconds: that decoding an image may take.
         """
         self._predictor, self.batch_size = predictor, predictor.batch_size
         self._crop = predictor.info.preprocessing.crop
         decoding = Decoding(predictor.info.preprocessing, predictor.max_pixels, predictor.draft)
-        self._decoders = [Decoder(decoding, seconds) for _ in range(threads)]
+        self._decoders = [Decoder(decoding, seconds) for _ in range(threads + 1)]
         self._free: SimpleQueue[Decoder] = SimpleQueue()
         for decoder in self._decoders:
             self._free.put(decoder)
