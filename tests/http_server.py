@@ -1,6 +1,10 @@
-"""A server of maskspot's in this process, for tests, and predictors that can be held up."""
+"""Servers for tests, in this process or one of their own, and predictors that can be held up."""
 
+import os
+import re
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,3 +67,27 @@ def talk(url: str, *parts: bytes, seconds: float = 10) -> bytes:
         except (ConnectionError, TimeoutError):
             pass
     return answer
+
+
+class Started:
+    """`maskspot serve` in a process of its own."""
+
+    def __init__(
+        self, *words: object, env: dict[str, str] | None = None, files: int | None = None
+    ) -> None:
+        command = [sys.executable, "-m", "maskspot", *map(str, words)]
+        if files:
+            command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
+        self.process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
+        )
+        assert self.process.stderr
+        self.said = self.process.stderr.readline()
+        found = re.search(r"http://\S+(?=/)", self.said)
+        self.url = found[0] if found else ""
+
+    def end(self, number: int | None = None) -> tuple[int, str]:
+        if number is not None:
+            self.process.send_signal(number)
+        _, said = self.process.communicate(timeout=30)
+        return self.process.returncode, self.said + said

@@ -2,13 +2,11 @@
 
 import base64
 import json
-import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -39,7 +37,7 @@ from maskspot.serving.guard import Guard  # noqa: E402
 from maskspot.serving.limits import Refusal, RequestLimits  # noqa: E402
 from maskspot.serving.threads import ScoringThreads  # noqa: E402
 from tests.helpers import wait_for  # noqa: E402
-from tests.http_server import Held, running, talk  # noqa: E402
+from tests.http_server import Held, Started, running, talk  # noqa: E402
 
 Cli = Callable[..., Any]
 TOKEN = "correct-horse-battery-staple"
@@ -518,26 +516,6 @@ def test_upgrades_and_expectations_of_strangers_are_answered(url: str) -> None:
     post = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n"
     waits = b"Expect: 100-continue\r\nContent-Length: 9\r\nConnection: close\r\n\r\n"
     assert talk(url, post + waits).startswith(b"HTTP/1.1 415 ")
-
-
-class Started:
-    """`maskspot serve` in a process of its own."""
-
-    def __init__(self, *words: object, env: dict[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", "maskspot", *map(str, words)]
-        self.process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
-        )
-        assert self.process.stderr
-        self.said = self.process.stderr.readline()
-        found = re.search(r"http://\S+(?=/)", self.said)
-        self.url = found[0] if found else ""
-
-    def end(self, number: int | None = None) -> tuple[int, str]:
-        if number is not None:
-            self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=30)
-        return self.process.returncode, self.said + said
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

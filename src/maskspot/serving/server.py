@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -16,9 +17,13 @@ from maskspot.errors import ServiceError
 from maskspot.serving.app import Service
 from maskspot.serving.connection import Connection
 
+_log = logging.getLogger("maskspot.serving")
+
 _SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
+_SILENCE = 60.0  # seconds between two log lines about connections
+_BACKLOG = 64  # connections that are accepted at once, before the first of them can be refused
 _GRACE = 3.0  # seconds beyond a request's own time, for the connections to close
 
 
@@ -60,6 +65,25 @@ def url_of(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class _Faults:
+    """Logs faults of the event loop, but those that clients can cause only once a minute.
+
+    asyncio writes a traceback for each connection that it cannot accept.
+    """
+
+    def __init__(self) -> None:
+        self._silent_until = 0.0
+
+    def handle(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Handle a fault as `loop.set_exception_handler` requires it."""
+        error = context.get("exception")
+        if not isinstance(error, OSError):
+            loop.default_exception_handler(context)
+        elif loop.time() >= self._silent_until:
+            self._silent_until = loop.time() + _SILENCE
+            _log.warning("connections cannot be accepted: %s", error.strerror or error)
+
+
 class Server(uvicorn.Server):
     """uvicorn, ending when it is asked to: requests that are here are finished first."""
 
@@ -84,6 +108,7 @@ class Server(uvicorn.Server):
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            backlog=_BACKLOG,
             timeout_graceful_shutdown=round(service.limits.timeout + _GRACE),
         )
         super().__init__(config)
@@ -112,7 +137,8 @@ class Server(uvicorn.Server):
         self.should_exit, self.stopped_by = True, sig
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to answer, and say so."""
+        """Begin to answer requests."""
+        asyncio.get_running_loop().set_exception_handler(_Faults().handle)
         await super().startup(sockets)
         self._ready()
 
