@@ -48,7 +48,10 @@ MAY_IMPORT = {
     },
     "safe_paths": {"errors"},
     "scoring": {"environment", "errors", "files", "images", "inputs", "model", "parallel"},
-    "serving": {"_version", "environment", "errors", "images", "model"},
+    "serving": {
+        *("_version", "arguments", "environment", "errors", "extras", "images", "model"),
+        "progress",
+    },
     "training": {
         *("_version", "checking", "csv_tables", "datasets", "errors", "evaluation", "exporting"),
         *("files", "images", "model"),

@@ -35,6 +35,8 @@ from maskspot.serving import uploads as bodies  # noqa: E402
 from maskspot.serving.app import Service  # noqa: E402
 from maskspot.serving.guard import Guard  # noqa: E402
 from maskspot.serving.limits import Refusal, RequestLimits  # noqa: E402
+from maskspot.serving.options import ServeOptions  # noqa: E402
+from maskspot.serving.serve import serve  # noqa: E402
 from maskspot.serving.threads import ScoringThreads  # noqa: E402
 from tests.helpers import wait_for  # noqa: E402
 from tests.http_server import Held, Started, running, talk  # noqa: E402
@@ -615,6 +617,16 @@ def test_what_keeps_it_from_starting_is_one_line_and_a_code(
     done = cli("serve")
     assert done.code == 2
     assert "pip install 'maskspot[serve]'" in done.err
+
+
+def test_a_public_address_without_a_token_is_refused_before_the_model_is_loaded() -> None:
+    class Load:
+        def load(self) -> Predictor:
+            raise AssertionError
+
+    with pytest.raises(maskspot.errors.UsageError, match="other machines") as error:
+        serve(Load(), ServeOptions(host="0.0.0.0", port=0))
+    assert error.value.argument == "host"
 
 
 @pytest.mark.slow

@@ -53,7 +53,9 @@ class Guard:
             return
         name = _name(host)
         if name is None or not (name == "localhost" or name in self.hosts or is_address(name)):
-            raise Refusal(403, "the Host is no name of this server; --allow-host adds one")
+            raise Refusal(
+                403, "the Host header does not name this server; allow-host can add names"
+            )
 
     def _check_token(self, header: str) -> None:
         if self.token is None:
@@ -100,16 +102,17 @@ def find_token(file: Path | None) -> str | None:
     Raises:
         UsageError: the file cannot be read, or what was found is no token; never says what it is.
     """
-    where: object = file or VARIABLE
+    where = f"{file}" if file else VARIABLE
     try:
         content = file.read_bytes()[:10_000] if file else os.environ.get(VARIABLE, "").encode()
     except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}") from None
+        raise UsageError(f"{file}: {error.strerror}", argument="token_file") from None
     token = content.decode("ascii", "replace").strip()
     if not token and not file:
         return None
     if len(token) < _SHORTEST or not (token.isascii() and token.isprintable()) or " " in token:
-        raise UsageError(f"{where}: a token is {_SHORTEST} or more letters, digits and signs")
+        text = f"a token must be {_SHORTEST} or more letters, digits and signs"
+        raise UsageError(f"{where}: {text}", argument="token_file" if file else None)
     return token
 
 

@@ -44,8 +44,8 @@ class RequestLimits:
         for name in ("max_body", "max_images", "timeout", "concurrency"):
             value, limit = getattr(self, name), most.get(name)
             if not value > 0 or (limit and value > limit):
-                upto = f" and up to {limit}" if limit else ""
-                raise UsageError(f"{name}: {value} is not above 0{upto}")
+                text = f"must be above 0 and at most {limit}" if limit else "must be above 0"
+                raise UsageError(f"{text}, not {value}", argument=name)
 
 
 class Refusal(Exception):  # noqa: N818  # no error of ours: a client gets what it asked for
