@@ -1,4 +1,4 @@
-"""The application: what is answered at which path."""
+"""The ASGI application: its routes and how requests are scored."""
 
 import asyncio
 import logging
@@ -38,12 +38,13 @@ _T = TypeVar("_T")
 
 
 class Service:
-    """A predictor as an ASGI application, to run by `maskspot.serving.server` or another server.
+    """A predictor as an ASGI application, for `maskspot.serving.server` or another server.
 
     Attributes:
-        app: the application.
-        workers: the threads that score; close them at the end.
-        metrics: what was counted.
+        app: the ASGI application.
+        workers: the threads that score.
+        limits: limits on requests.
+        metrics: counters and gauges.
     """
 
     def __init__(
@@ -53,25 +54,29 @@ class Service:
         guard: Guard | None = None,
         threads: int | None = None,
     ) -> None:
-        """Start the threads.
+        """Start threads and processes; `close` stops them.
 
         Args:
-            predictor: the model; its `max_pixels` holds for clients' images.
-            limits: on requests.
-            guard: who may ask; None lets all local clients in.
-            threads: that score; None takes one for each usable CPU.
+            predictor: the model; its `max_pixels` applies to the images of clients.
+            limits: limits on requests.
+            guard: who has access; None for all clients of this machine.
+            threads: number of threads that score; None for one per usable CPU.
         """
         self.limits, self.metrics = limits or RequestLimits(), Metrics()
         threads = threads or predictor.threads
         self._protected = ProtectedPredictor(predictor, threads, self.limits.image_seconds)
         self.workers = ScoringThreads(self._protected, threads, self.metrics.batch)
         self._predictor, self._load = predictor, Load(self.limits)
-        # One body is taken apart at a time: while that runs, Python runs little else.
+        # One body is split at a time, as that holds the GIL.
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="maskspot-serve-reader")
         self._document = document(self.limits, predictor.max_pixels, guard and guard.token)
         self._page, self._docs = pages.front_page(), pages.docs_page(self._document)
         show = self.metrics.show
-        show("maskspot_images_waiting", "Images that wait.", lambda: self.workers.waiting)
+        show(
+            "maskspot_images_waiting",
+            "Images that wait for a thread.",
+            lambda: self.workers.waiting,
+        )
         show("maskspot_threads", "Threads that score.", lambda: self.workers.threads)
         routes = [
             Route("/", self._show_page),
@@ -95,7 +100,7 @@ class Service:
         self.app = Front(routed, guard or Guard(), self.metrics, self.limits.timeout, paths)
 
     def close(self) -> None:
-        """End the threads, once nothing waits."""
+        """Stop threads and processes once no image waits."""
         self.workers.close()
         self._protected.close()
         self._reader.shutdown(cancel_futures=True)
@@ -171,9 +176,11 @@ class Service:
         return given == "1"
 
     async def _unless_gone(self, request: Request, work: Future[_T], ends: float) -> _T:
-        """Return what a thread makes, unless the client goes away or the time is over."""
+        """Return the result of a thread, unless the client disconnects or the time is over."""
         made = asyncio.wrap_future(work)
-        gone = asyncio.ensure_future(request.receive())  # the body was read: no more can come
+        gone = asyncio.ensure_future(
+            request.receive()
+        )  # after the body, only a disconnect can follow
         left = ends - asyncio.get_running_loop().time()
         try:
             either: set[asyncio.Future[Any]] = {made, gone}
@@ -201,7 +208,7 @@ async def _not_served(request: Request, problem: Exception) -> Response:
 
 
 async def _gone(_: Request, __: Exception) -> Response:
-    return Response(status_code=GONE)  # to nobody
+    return Response(status_code=GONE)  # which nobody receives
 
 
 async def _failed(_: Request, problem: Exception) -> Response:

@@ -1,8 +1,8 @@
-"""Who may ask: the token, and no web page of another site.
+"""Access control: the token, and no requests by web pages of other sites.
 
-A server on loopback is within reach of every page that its user's browser opens. Such a page must
-not use it: not across sites (the browser says where a request comes from), and not under a name of
-its own that it lets point to 127.0.0.1 (DNS rebinding: then the Host is that name).
+Every page that a user's browser opens can reach a server on loopback. Such a page must not be able
+to use it, neither across sites (the browser says where a request comes from) nor under a name of
+its own that resolves to 127.0.0.1 (DNS rebinding, where the Host header is that name).
 """
 
 import hmac
@@ -25,21 +25,21 @@ _OPEN = ("/", "/docs", "/openapi.json", "/healthz")
 
 @dataclass(frozen=True)
 class Guard:
-    """Decides who is answered.
+    """Decides which requests are answered.
 
     Attributes:
-        token: that clients must know; None lets all in.
-        hosts: names that the server goes by, besides addresses and localhost.
+        token: the token that clients must send; None if they need none.
+        hosts: names of the server, besides addresses and localhost.
     """
 
     token: str | None = field(default=None, repr=False)
     hosts: frozenset[str] = frozenset()
 
     def check(self, method: str, path: str, headers: Mapping[str, str]) -> None:
-        """Let a request pass.
+        """Check a request.
 
         Raises:
-            Refusal: it must not.
+            Refusal: it has no access.
         """
         if self.token is None:
             self._check_host(headers.get("host"))
@@ -49,7 +49,7 @@ class Guard:
             self._check_token(headers.get("authorization", ""))
 
     def _check_host(self, host: str | None) -> None:
-        if host is None:  # no browser leaves it out
+        if host is None:  # all browsers send it
             return
         name = _name(host)
         if name is None or not (name == "localhost" or name in self.hosts or is_address(name)):
@@ -69,7 +69,7 @@ class Guard:
 
 
 def _check_site(headers: Mapping[str, str]) -> None:
-    """Refuse what a browser sends on behalf of another site's page."""
+    """Refuse requests that a browser sends on behalf of another site's page."""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
         foreign = site not in ("same-origin", "none")
@@ -80,7 +80,7 @@ def _check_site(headers: Mapping[str, str]) -> None:
 
 
 def _name(host: str) -> str | None:
-    """Return a Host without its port."""
+    """Return the name in a Host header, without its port."""
     try:
         return urlsplit(f"//{host}").hostname
     except ValueError:
@@ -88,7 +88,7 @@ def _name(host: str) -> str | None:
 
 
 def is_address(name: str) -> bool:
-    """Say whether a host is an IP address, and no name."""
+    """Return whether a host is an IP address rather than a name."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -97,7 +97,7 @@ def is_address(name: str) -> bool:
 
 
 def find_token(file: Path | None) -> str | None:
-    """Return the token of a file, else of the environment, else None.
+    """Return the token from a file, else from the environment, else None.
 
     Raises:
         UsageError: the file cannot be read, or what was found is no token; never says what it is.
@@ -117,5 +117,5 @@ def find_token(file: Path | None) -> str | None:
 
 
 def known_hosts(names: Iterable[str]) -> frozenset[str]:
-    """Return names as a Host has them."""
+    """Return names in the form in which they are compared with the Host header."""
     return frozenset(name.lower().strip() for name in names)

@@ -1,4 +1,4 @@
-"""The API, as OpenAPI describes it."""
+"""The OpenAPI document of the API."""
 
 from typing import Any
 
@@ -10,15 +10,15 @@ _NUMBER, _TEXT, _COUNT = ({"type": [kind, "null"]} for kind in ("number", "strin
 _SIGN = "[A-Za-z0-9+/]"  # of base64
 _BYTES = {"type": "string", "format": "binary"}
 _ERRORS = {
-    400: "not HTTP as it should be",
+    400: "not a valid HTTP request",
     401: "the token is missing or wrong",
-    403: "asked by a page of another site, or under a Host that is not this server's",
+    403: "sent by a page of another site, or with a Host header that does not name this server",
     404: "no such path",
-    405: "not a method of this path",
-    408: "headers or body did not come in time",
+    405: "the method is not supported for this path",
+    408: "headers or body did not arrive in time",
     413: "the body is too large",
-    415: "a Content-Type or Content-Encoding that is not understood",
-    429: "too much at once, or not scored in time: try again, as Retry-After says",
+    415: "the Content-Type or Content-Encoding is not supported",
+    429: "too many requests, or not scored in time: try again after Retry-After seconds",
 }
 
 
@@ -26,9 +26,9 @@ def document(limits: RequestLimits, max_pixels: int, token: object) -> dict[str,
     """Return the OpenAPI document.
 
     Args:
-        limits: on requests.
-        max_pixels: of an image.
-        token: whether clients must know one.
+        limits: limits on requests.
+        max_pixels: largest number of pixels of an image.
+        token: whether clients must send a token.
     """
     security: dict[str, Any] = {"security": [{"token": []}]} if token else {}
     closed = [401] if token else [403]
@@ -38,7 +38,7 @@ def document(limits: RequestLimits, max_pixels: int, token: object) -> dict[str,
                 "operationId": "predict",
                 "summary": "Score images",
                 "description": (
-                    "How likely does each image show at least one face mask? The results are in "
+                    "How likely is it that each image shows a face mask? The results are in "
                     f"the order of the images. Up to {limits.max_images} images in up to "
                     f"{limits.max_body:,} bytes, each of up to {max_pixels:,} pixels, in "
                     f"{limits.timeout:g} seconds. An image that cannot be read is a result with "
@@ -56,10 +56,10 @@ def document(limits: RequestLimits, max_pixels: int, token: object) -> dict[str,
             }
         },
         "/v1/model": _get("model", "The model, and the limits", "Model", closed),
-        "/healthz": _get("health", "Is the server up?", "Health", [403]),
+        "/healthz": _get("health", "Whether the server answers", "Health", [403]),
         "/metrics": _text("metrics", "Counters for Prometheus", "text/plain", closed),
         "/openapi.json": _get("openapi", "This document", None, [403]),
-        "/docs": _text("docs", "This document, to read", "text/html", [403]),
+        "/docs": _text("docs", "This document as a page", "text/html", [403]),
         "/": _text("page", "The page to drop pictures on", "text/html", [403]),
     }
     for path in ("/v1/model", "/metrics"):
@@ -83,13 +83,13 @@ _BEARER = {"type": "http", "scheme": "bearer"}
 _HEATMAP_PARAMETER = {
     "name": "heatmap",
     "in": "query",
-    "description": "1: show where the mask is, too.",
+    "description": "1 to show where the mask is.",
     "schema": {"type": "string", "enum": ["0", "1"], "default": "0"},
 }
 
 
 def _contents(limits: RequestLimits) -> dict[str, Any]:
-    """Return what may be sent to be scored."""
+    """Return the schemas of request bodies."""
     count = {"minItems": 1, "maxItems": limits.max_images}
     image = {
         "type": "object",
@@ -169,16 +169,16 @@ _RESULT = _object(
     error={**_TEXT, "description": "Why it could not be scored."},
     width=_COUNT,
     height=_COUNT,
-    format={**_TEXT, "description": "JPEG, PNG... as its content has it."},
+    format={**_TEXT, "description": "JPEG, PNG and so on, by the content."},
     optional={
         "heatmap": {
             "anyOf": [_ROWS, {"type": "null"}],
-            "description": "What each part of the image adds to the probability's logit.",
+            "description": "What each part of the image adds to the logit of the probability.",
         },
         "overlay": {
             "anyOf": [_ROWS, {"type": "null"}],
-            "description": "How much each part speaks for a mask, from 0 to the probability: "
-            "the heatmap, smoothed, as a picture would show it.",
+            "description": "How strongly each part indicates a mask, from 0 to the probability: "
+            "the heatmap, smoothed for display.",
         },
     },
 )

@@ -1,4 +1,4 @@
-"""The server: a socket, uvicorn, and an orderly end."""
+"""The server: a socket, uvicorn, and an orderly shutdown."""
 
 import asyncio
 import ipaddress
@@ -24,18 +24,18 @@ _SIGNALS = [
 ]
 _SILENCE = 60.0  # seconds between two log lines about connections
 _BACKLOG = 64  # connections that are accepted at once, before the first of them can be refused
-_GRACE = 3.0  # seconds beyond a request's own time, for the connections to close
+_GRACE = 3.0  # seconds beyond the timeout in which connections must close
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that is bound.
+    """Return a socket that listens.
 
     Args:
         host: a name or an address.
-        port: 0 for any that is free.
+        port: the port; 0 for any free one.
 
     Raises:
-        ServiceError: the port is taken, or the host is not this machine's.
+        ServiceError: the port is taken, or the host is not an address of this machine.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -44,7 +44,7 @@ def listen(host: str, port: int) -> socket.socket:
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind(address)
-            bound.listen()  # now: else a taken port is found only later
+            bound.listen()  # a taken port is reported now rather than by uvicorn
         except BaseException:
             bound.close()
             raise
@@ -55,27 +55,27 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def is_loopback(bound: socket.socket) -> bool:
-    """Say whether nothing but this machine reaches a socket."""
+    """Return whether only this machine can reach a socket."""
     return ipaddress.ip_address(bound.getsockname()[0].partition("%")[0]).is_loopback
 
 
 def url_of(bound: socket.socket) -> str:
-    """Return where a socket listens."""
+    """Return the URL of a socket."""
     host, port = bound.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class _Faults:
-    """Logs faults of the event loop, but those that clients can cause only once a minute.
+    """Logs errors of the event loop; those that clients can cause at most once a minute.
 
-    asyncio writes a traceback for each connection that it cannot accept.
+    asyncio would log a traceback for each connection that it cannot accept.
     """
 
     def __init__(self) -> None:
         self._silent_until = 0.0
 
     def handle(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Handle a fault as `loop.set_exception_handler` requires it."""
+        """Handle an error, as `loop.set_exception_handler` requires it."""
         error = context.get("exception")
         if not isinstance(error, OSError):
             loop.default_exception_handler(context)
@@ -85,18 +85,18 @@ class _Faults:
 
 
 class Server(uvicorn.Server):
-    """uvicorn, ending when it is asked to: requests that are here are finished first."""
+    """uvicorn with an orderly shutdown: accepted requests are answered first."""
 
-    def __init__(self, service: Service, ready: Callable[[], None] = lambda: None) -> None:
-        """Prepare to serve; `run(sockets=[...])` does it.
+    def __init__(self, service: Service, ready: Callable[[], None] | None = None) -> None:
+        """Configure the server; `run(sockets=[...])` runs it.
 
         Args:
-            service: what is served.
-            ready: called once requests are answered, and signals end it in order.
+            service: the application.
+            ready: called once requests are answered and signals are handled.
         """
         self._service, self._ready, self.stopped_by = service, ready, 0
         verbose = logging.getLogger("maskspot.serving").isEnabledFor(logging.INFO)
-        # It warns of every request that is no HTTP: anybody could fill a disk with that.
+        # It warns about every invalid request, which would let clients fill the disk.
         logging.getLogger("uvicorn.error").setLevel(logging.INFO if verbose else logging.ERROR)
         config = uvicorn.Config(
             service.app,
@@ -115,12 +115,12 @@ class Server(uvicorn.Server):
 
     @property
     def exit_code(self) -> int:
-        """0 if all requests were finished, else 128 and the number of the signal that ended it."""
+        """0 if all requests were answered, else 128 plus the number of the signal."""
         return 128 + self.stopped_by if self._service.app.cut_off else 0
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take signals while it runs; uvicorn would raise them again at the end."""
+        """Handle signals while it runs; uvicorn would raise them again at the end."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -132,7 +132,7 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end; asked a second time, do not wait."""
+        """Begin to stop; on a second signal, do not wait for requests."""
         self.force_exit = self.should_exit
         self.should_exit, self.stopped_by = True, sig
 
@@ -140,14 +140,15 @@ class Server(uvicorn.Server):
         """Begin to answer requests."""
         asyncio.get_running_loop().set_exception_handler(_Faults().handle)
         await super().startup(sockets)
-        self._ready()
+        if self._ready:
+            self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish what is here, and tell those who cannot be waited for."""
+        """Answer the accepted requests, and send 503 to those that must be cut off."""
         ending = asyncio.ensure_future(super().shutdown(sockets))
         while not (ending.done() or self.force_exit):
             await asyncio.wait([ending], timeout=0.1)
-        # From Python 3.12 on it would wait for open connections still, when asked not to.
+        # From Python 3.12 on it would wait for open connections although it must not.
         ending.cancel()
         await asyncio.gather(ending, return_exceptions=True)
         tasks = list(self.server_state.tasks)
