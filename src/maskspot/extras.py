@@ -1,7 +1,7 @@
 """Checks that the optional packages that a command needs are installed."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 
@@ -19,8 +19,7 @@ def require_fetch(what: str) -> None:
     Raises:
         MissingExtraError: it is not; the text has the `pip install` command to run.
     """
-    if any(find_spec(module) is None for module in _FETCH):
-        raise MissingExtraError(what, "fetch")
+    _require(what, "fetch", _FETCH)
 
 
 def require_report(what: str) -> None:
@@ -29,8 +28,7 @@ def require_report(what: str) -> None:
     Raises:
         MissingExtraError: it is not; the text has the `pip install` command to run.
     """
-    if any(find_spec(module) is None for module in _REPORT):
-        raise MissingExtraError(what, "report")
+    _require(what, "report", _REPORT)
     import_matplotlib()
 
 
@@ -40,8 +38,7 @@ def require_serve(what: str) -> None:
     Raises:
         MissingExtraError: it is not; the text has the `pip install` command to run.
     """
-    if any(find_spec(module) is None for module in _SERVE):
-        raise MissingExtraError(what, "serve")
+    _require(what, "serve", _SERVE)
 
 
 def require_train(what: str) -> None:
@@ -53,8 +50,7 @@ def require_train(what: str) -> None:
         MissingExtraError: it is not; the text has the `pip install` command to run.
         UsageError: Keras refuses the user's keras.json.
     """
-    if any(find_spec(module) is None for module in _TRAIN):
-        raise MissingExtraError(what, "train")
+    _require(what, "train", _TRAIN)
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.pop("TF_USE_LEGACY_KERAS", None)  # Keras 2, which the networks do not support
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -66,6 +62,11 @@ def require_train(what: str) -> None:
 
         tf.config.list_physical_devices()
     import_matplotlib()
+
+
+def _require(what: str, extra: str, modules: Iterable[str]) -> None:
+    if any(find_spec(module) is None for module in modules):
+        raise MissingExtraError(what, extra)
 
 
 def import_matplotlib() -> None:
