@@ -4,8 +4,8 @@ A thread cannot be stopped while a decoder of Pillow works on a hostile image; a
 """
 
 import signal
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 
 _START = 60.0  # seconds that a process may take until it is ready
 _END = 5.0  # seconds that a killed process may take to end
+
+_WAIT = 5
+"""Times the CPU time of an image for which its result is waited for, as other processes run too."""
+
+_SPENT = -signal.SIGPROF if hasattr(signal, "SIGPROF") else None
+"""Exit code of a process whose image took too much CPU time; Windows has no such timer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,7 @@ class Decoder:
 
         Args:
             decoding: how images are decoded.
-            seconds: that an image may take.
+            seconds: CPU time that an image may take.
         """
         self._decoding, self._seconds, self._closed = decoding, seconds, False
         self._process: _Process | None = None
@@ -94,7 +100,7 @@ class Decoder:
         """
         process = self._ready()
         try:
-            return process.ask(content, self._seconds)
+            return process.ask(content)
         except TimeoutError:
             text = f"decoding takes more than the limit of {self._seconds:g} s"
             failed = Decoded(Score("", error=text, status="too large"))
@@ -113,7 +119,7 @@ class Decoder:
         """Start a process, if the system allows one more now."""
         if not self._closed:
             with suppress(OSError, RuntimeError, AssertionError):  # the last in a daemonic process
-                self._process = _Process(self._decoding)
+                self._process = _Process(self._decoding, self._seconds)
 
     def _kill(self) -> None:
         process, self._process = self._process, None
@@ -133,15 +139,17 @@ class Decoder:
 class _Process:
     """A process and the pipe to it."""
 
-    def __init__(self, decoding: Decoding) -> None:
+    def __init__(self, decoding: Decoding, seconds: float) -> None:
         context = get_context("spawn")  # a fork would inherit the locks of other threads
         self._pipe, theirs = context.Pipe()
         self._started = False
         with theirs, starting_processes():
-            process = context.Process(target=_work, args=(decoding, theirs), daemon=True)
-            process.start()
+            work = (decoding, seconds, theirs)
+            self._process = context.Process(target=_work, args=work, daemon=True)
+            self._process.start()
+        self._seconds = _WAIT * seconds
         # Also at exit, before multiprocessing waits for it.
-        self.kill = finalize(self, _kill, process)
+        self.kill = finalize(self, _kill, self._process)
 
     def wait(self) -> bool:
         """Wait until the process is ready; return whether it is alive."""
@@ -153,19 +161,24 @@ class _Process:
             return False
         return self._started
 
-    def ask(self, content: bytes, seconds: float) -> Decoded:
+    def ask(self, content: bytes) -> Decoded:
         """Return what the process makes of an image.
 
         Raises:
-            TimeoutError: it takes longer than so many seconds.
+            TimeoutError: it takes too long.
             EOFError: the process died.
             OSError: the same.
         """
-        self._pipe.send_bytes(content)
-        if not self._pipe.poll(seconds):
-            raise TimeoutError
-        found: Decoded = self._pipe.recv()
-        return found
+        try:
+            self._pipe.send_bytes(content)
+            if self._pipe.poll(self._seconds):
+                found: Decoded = self._pipe.recv()
+                return found
+        except (OSError, EOFError):
+            self._process.join(_END)
+            if self._process.exitcode != _SPENT:
+                raise
+        raise TimeoutError
 
 
 def _kill(process: "SpawnProcess") -> None:
@@ -173,7 +186,7 @@ def _kill(process: "SpawnProcess") -> None:
     process.join(_END)
 
 
-def _work(decoding: Decoding, pipe: "Pipe") -> None:
+def _work(decoding: Decoding, seconds: float, pipe: "Pipe") -> None:
     """Decode the images that come through a pipe, until the server closes it."""
     for number in (signal.SIGINT, signal.SIGTERM):  # which the server may get with its children
         signal.signal(number, signal.SIG_IGN)
@@ -183,7 +196,21 @@ def _work(decoding: Decoding, pipe: "Pipe") -> None:
     with suppress(OSError, EOFError):
         pipe.send(True)
         while True:
-            pipe.send(decoding.decode(pipe.recv_bytes()))
+            content = pipe.recv_bytes()
+            with _cpu_limit(seconds):
+                decoded = decoding.decode(content)
+            pipe.send(decoded)
+
+
+@contextmanager
+def _cpu_limit(seconds: float) -> Iterator[None]:
+    """Let the system end this process if the context takes more CPU time."""
+    if _SPENT is None:
+        yield
+        return
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    yield
+    signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 class ProtectedPredictor:
@@ -200,7 +227,7 @@ class ProtectedPredictor:
             predictor: the model.
             threads: that score at once; each has a process, and there is a spare one, as starting
                 another takes time.
-            seconds: that decoding an image may take.
+            seconds: CPU time that decoding an image may take.
         """
         self._predictor, self.batch_size = predictor, predictor.batch_size
         self._crop = predictor.info.preprocessing.crop

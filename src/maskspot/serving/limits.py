@@ -11,8 +11,8 @@ CONNECTIONS = 500
 
 _LONGEST = 3600  # seconds
 
-_IMAGE = 3
-"""What the timeout of a request is divided by for decoding one image."""
+_IMAGE = 15
+"""Ratio of the timeout of a request to the CPU time for decoding one image."""
 
 _BODIES = 8
 """Times the largest body that the bodies of all requests may take together."""
@@ -36,7 +36,7 @@ class RequestLimits:
 
     @property
     def image_seconds(self) -> float:
-        """Seconds that decoding one image may take."""
+        """CPU time in seconds that decoding one image may take."""
         return self.timeout / _IMAGE
 
     def __post_init__(self) -> None:
