@@ -2,17 +2,19 @@
 
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from maskspot.environment import calm_warnings, end_with_parent, starting_processes
+from maskspot.environment import calm_warnings
 from maskspot.errors import ImageError, fail
 from maskspot.images import keep_memory
 from maskspot.model.predictor import Predictor
@@ -116,7 +118,7 @@ class Processes:
     def _start(self) -> None:
         """Start the processes, and offer each when it is ready."""
         try:
-            with starting_processes():
+            with _apart():
                 starting = self._launch()
         except (OSError, RuntimeError):  # no more files, processes or threads for us
             with self._lock:
@@ -133,6 +135,9 @@ class Processes:
     def _launch(self) -> "list[Pipe]":
         """Start them; raises OSError or RuntimeError where there are not so many for us."""
         os.stat(os.path.join(os.getcwd(), os.curdir))  # they enter it, or fail with a traceback
+        if hasattr(signal, "pthread_sigmask"):
+            resource_tracker.ensure_running()  # which would undo the next line
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # which they inherit
         context = get_context("spawn")  # a fork would inherit the locks of threads
         make, _ = self._predictor.__reduce__()
         found: list[Pipe] = []
@@ -150,13 +155,34 @@ class Processes:
         return found
 
 
+@contextmanager
+def _apart() -> Iterator[None]:
+    """Keep Python's children from importing what is not theirs.
+
+    That is what lies in the folder that we are in, which may be a stranger's, with a
+    multiprocessing.py beside the photos; and the program that was started, which would run again.
+    """
+    name = "PYTHONSAFEPATH"
+    before, program = os.environ.get(name), sys.modules["__main__"]
+    os.environ[name] = "1"
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
 def _work(make: Callable[[], Predictor], pipes: "Sequence[Pipe]") -> None:
     """Score what comes through the pipes, a thread for each, until they are closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     calm_warnings()  # as the command line does
     keep_memory(len(pipes))
     try:
-        end_with_parent()
+        threading.Thread(target=_end_with_parent, daemon=True).start()
         predictor = make()
     except Exception:  # no file any more, or no memory: who wants scores makes them itself
         return
@@ -165,6 +191,14 @@ def _work(make: Callable[[], Predictor], pipes: "Sequence[Pipe]") -> None:
             threading.Thread(target=_answer, args=(predictor, each)).start()
         except RuntimeError:  # no more threads for us
             each.close()
+
+
+def _end_with_parent() -> None:
+    """End, even where a thread waits for a pipe that nobody writes to."""
+    parent = parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
 
 
 def _answer(predictor: Predictor, pipe: "Pipe") -> None:
