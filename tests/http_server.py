@@ -40,6 +40,7 @@ class Held:
 def running(predictor: Any, *options: Any, **named: Any) -> Iterator[str]:
     """Serve in a thread, and give the address."""
     service = Service(predictor, *options, **named)
+    service.warm_up()
     bound = listen("127.0.0.1", 0)
     url = url_of(bound)
     server = Server(service)

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from maskspot import Predictor
+from maskspot.errors import ServiceError
 from maskspot.images import Preprocessing
 from maskspot.model.score import Score
 
@@ -26,6 +27,7 @@ for module in ("starlette", "uvicorn", "prometheus_client", "httpx"):
 import httpx  # noqa: E402
 
 from maskspot.serving import decoders  # noqa: E402
+from maskspot.serving.app import Service  # noqa: E402
 from maskspot.serving.decoders import Decoded, Decoder, Decoding, ProtectedPredictor  # noqa: E402
 from maskspot.serving.limits import Refusal, RequestLimits  # noqa: E402
 from tests.helpers import wait_for  # noqa: E402
@@ -67,6 +69,11 @@ def decoder() -> Iterator[Callable[..., Decoder]]:
     yield make
     for each in made:
         each.close()
+
+
+def no_process(_: str) -> None:
+    """Fail as the system does at its limit on processes."""
+    raise BlockingIOError
 
 
 def png(mode: str = "RGB", size: tuple[int, int] = (64, 16)) -> bytes:
@@ -141,16 +148,23 @@ def test_a_process_that_was_killed_while_idle_costs_no_image(decoder: Any) -> No
 def test_where_no_process_can_be_started_clients_may_try_again(
     decoder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: str) -> None:
-        raise BlockingIOError
-
     with monkeypatch.context() as patch:
-        patch.setattr(decoders, "get_context", fail)
+        patch.setattr(decoders, "get_context", no_process)
         made = decoder(PLAIN)
         with pytest.raises(Refusal) as refusal:
             made.decode(png())
     assert (refusal.value.status, refusal.value.headers) == (429, {"Retry-After": "1"})
     assert made.decode(png()).pixels is not None
+
+
+def test_a_server_that_cannot_start_processes_says_so_at_its_start(
+    fast: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoders, "get_context", no_process)
+    service = Service(fast, threads=1)
+    with pytest.raises(ServiceError, match="no process can be started"):
+        service.warm_up()
+    service.close()
 
 
 @pytest.mark.slow
@@ -171,7 +185,6 @@ def test_two_hostile_clients_hold_up_nobody_for_longer_than_an_image_may_take(
         return codes
 
     with running(fast, RequestLimits(timeout=9), threads=2) as url, ThreadPoolExecutor(2) as pool:
-        post(photo)  # once all processes have started
         attacks = [pool.submit(attack) for _ in range(2)]
         honest = [post(photo) for _ in range(3)]
         end.set()

@@ -99,6 +99,14 @@ class Service:
         paths = [route.path for route in routes]
         self.app = Front(routed, guard or Guard(), self.metrics, self.limits.timeout, paths)
 
+    def warm_up(self) -> None:
+        """Wait until images can be decoded, so that the first request does not have to.
+
+        Raises:
+            ServiceError: the processes for it cannot be started.
+        """
+        self._protected.warm_up()
+
     def close(self) -> None:
         """Stop threads and processes once no image waits."""
         self.workers.close()

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskspot.environment import calm_warnings, end_with_parent, starting_processes
-from maskspot.errors import ImageError
+from maskspot.errors import ImageError, ServiceError
 from maskspot.images import Preprocessing, keep_memory
 from maskspot.model.score import Score
-from maskspot.serving.limits import overload
+from maskspot.serving.limits import Refusal, overload
 from maskspot.serving.uploads import NamedBytes
 
 if TYPE_CHECKING:
@@ -109,6 +109,14 @@ class Decoder:
         self._kill()
         self._start()
         return failed
+
+    def warm_up(self) -> None:
+        """Wait until the process is ready.
+
+        Raises:
+            Refusal: no process can be started.
+        """
+        self._ready()
 
     def close(self) -> None:
         """Kill the process."""
@@ -236,6 +244,18 @@ class ProtectedPredictor:
         self._free: SimpleQueue[Decoder] = SimpleQueue()
         for decoder in self._decoders:
             self._free.put(decoder)
+
+    def warm_up(self) -> None:
+        """Wait until the processes are ready.
+
+        Raises:
+            ServiceError: they cannot be started.
+        """
+        try:
+            for decoder in self._decoders:
+                decoder.warm_up()
+        except Refusal as error:
+            raise ServiceError(error.reason) from None
 
     def predict_batch(self, images: Sequence[NamedBytes], heatmap: bool = False) -> list[Score]:
         """Score images as `Predictor.predict_batch` does.

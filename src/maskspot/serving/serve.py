@@ -32,7 +32,8 @@ def serve(load: Loads, options: ServeOptions | None = None, progress: Progress =
 
     Raises:
         MissingExtraError: maskspot[serve] is not installed.
-        ServiceError: the port is taken, or the host is not an address of this machine.
+        ServiceError: the port is taken, the host is not an address of this machine, or processes
+            cannot be started.
         UsageError: a limit or the token is invalid, or everybody would have access.
         ModelFileError: the model cannot be loaded.
     """
@@ -50,8 +51,9 @@ def serve(load: Loads, options: ServeOptions | None = None, progress: Progress =
     with listen(options.host, options.port) as bound:
         if not (token or options.insecure_no_token):
             _check_private(bound, options.host)
-        predictor = load.load()
         guard = Guard(token, known_hosts([options.host, *options.allow_host]))
+        with progress.step("loading the model"):
+            predictor = load.load()
         service = Service(predictor, limits, guard, options.threads)
 
         def ready() -> None:
@@ -59,6 +61,8 @@ def serve(load: Loads, options: ServeOptions | None = None, progress: Progress =
             progress.say(f"listening on {url_of(bound)}/ with {model}; Ctrl-C stops it")
 
         try:
+            with progress.step("starting processes"):
+                service.warm_up()
             server = Server(service, ready)
             server.run(sockets=[bound])
         finally:
