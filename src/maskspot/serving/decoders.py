@@ -61,6 +61,8 @@ class Decoding:
             pixels = self.preprocessing.apply(opened.rgb)
         except ImageError as error:
             return Decoded(Score("", error=str(error), status=error.status))
+        except MemoryError:
+            return Decoded(Score("", error="not enough memory to read it", status="too large"))
         score = Score("", width=opened.width, height=opened.height, format=opened.format)
         return Decoded(score, pixels)
 
