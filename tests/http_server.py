@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import finalize
 
 from maskspot import Predictor
 from maskspot.model.score import Score
@@ -82,6 +83,7 @@ class Started:
         self.process = subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
         )
+        finalize(self, self.process.kill)  # where a test fails, too
         assert self.process.stderr
         self.said = self.process.stderr.readline()
         found = re.search(r"http://\S+(?=/)", self.said)
