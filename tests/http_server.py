@@ -1,10 +1,15 @@
-"""A server of maskspot's in this process, for tests, and predictors that can be held up."""
+"""Servers for tests, in this process or one of their own, and predictors that can be held up."""
 
+import os
+import re
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import finalize
 
 from maskspot import Predictor
 from maskspot.model.score import Score
@@ -36,6 +41,7 @@ class Held:
 def running(predictor: Any, *options: Any, **named: Any) -> Iterator[str]:
     """Serve in a thread, and give the address."""
     service = Service(predictor, *options, **named)
+    service.warm_up()
     bound = listen("127.0.0.1", 0)
     url = url_of(bound)
     server = Server(service)
@@ -63,3 +69,28 @@ def talk(url: str, *parts: bytes, seconds: float = 10) -> bytes:
         except (ConnectionError, TimeoutError):
             pass
     return answer
+
+
+class Started:
+    """`maskspot serve` in a process of its own."""
+
+    def __init__(
+        self, *words: object, env: dict[str, str] | None = None, files: int | None = None
+    ) -> None:
+        command = [sys.executable, "-m", "maskspot", *map(str, words)]
+        if files:
+            command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
+        self.process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
+        )
+        finalize(self, self.process.kill)  # where a test fails, too
+        assert self.process.stderr
+        self.said = self.process.stderr.readline()
+        found = re.search(r"http://\S+(?=/)", self.said)
+        self.url = found[0] if found else ""
+
+    def end(self, number: int | None = None) -> tuple[int, str]:
+        if number is not None:
+            self.process.send_signal(number)
+        _, said = self.process.communicate(timeout=30)
+        return self.process.returncode, self.said + said

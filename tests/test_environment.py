@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 
 from maskspot import cli as command_line
 from maskspot import environment
+from maskspot.environment import starting_processes
 from maskspot.errors import UsageError
 from maskspot.proxies import check_certificates, is_exempt, proxy_for
 
@@ -310,3 +313,21 @@ def test_certificates_that_are_not_there_are_told_by_their_variable(
             assert result.code == 2
             assert result.err.startswith(f"error: {name}: {value}: {why}")
     check_certificates()
+
+
+def test_processes_are_started_with_settings_that_are_put_back_whatever_threads_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONSAFEPATH", "")
+    program = sys.modules["__main__"]
+
+    def start(_: int) -> str | None:
+        with starting_processes():
+            assert sys.modules["__main__"] is not program
+            time.sleep(0.01)
+            return os.environ["PYTHONSAFEPATH"]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(start, range(12))) == {"1"}
+    assert sys.modules["__main__"] is program
+    assert os.environ["PYTHONSAFEPATH"] == ""

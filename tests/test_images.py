@@ -126,7 +126,7 @@ def test_a_transparent_16_bit_grey_is_white() -> None:
 
 
 def test_what_is_no_source_at_all_is_a_type_error() -> None:
-    with pytest.raises(TypeError, match="a int is no image"):
+    with pytest.raises(TypeError, match="int is not an image"):
         read_image(7)  # type: ignore[arg-type]
 
 

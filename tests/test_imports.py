@@ -76,7 +76,10 @@ MAY_IMPORT = {
         *("arguments", "environment", "errors", "files", "images", "inputs", "model", "outputs"),
         *("parallel", "progress", "reporting"),
     },
-    "serving": {"_version", "errors", "images", "model"},
+    "serving": {
+        *("_version", "arguments", "environment", "errors", "extras", "images", "model"),
+        "progress",
+    },
     "training": {
         *("_version", "checking", "csv_tables", "datasets", "errors", "evaluation", "exporting"),
         *("files", "images", "model"),

@@ -1,7 +1,7 @@
-"""The optional parts of maskspot: is what a command needs installed?"""
+"""Checks that the optional packages that a command needs are installed."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 
@@ -17,20 +17,18 @@ def require_fetch(what: str) -> None:
     """Check that maskspot[fetch] is installed.
 
     Raises:
-        MissingExtraError: it is not; the text names the `pip install` to run.
+        MissingExtraError: it is not; the text has the `pip install` command to run.
     """
-    if any(find_spec(module) is None for module in _FETCH):
-        raise MissingExtraError(what, "fetch")
+    _require(what, "fetch", _FETCH)
 
 
 def require_report(what: str) -> None:
     """Check that maskspot[report] is installed.
 
     Raises:
-        MissingExtraError: it is not; the text names the `pip install` to run.
+        MissingExtraError: it is not; the text has the `pip install` command to run.
     """
-    if any(find_spec(module) is None for module in _REPORT):
-        raise MissingExtraError(what, "report")
+    _require(what, "report", _REPORT)
     import_matplotlib()
 
 
@@ -38,27 +36,25 @@ def require_serve(what: str) -> None:
     """Check that maskspot[serve] is installed.
 
     Raises:
-        MissingExtraError: it is not; the text names the `pip install` to run.
+        MissingExtraError: it is not; the text has the `pip install` command to run.
     """
-    if any(find_spec(module) is None for module in _SERVE):
-        raise MissingExtraError(what, "serve")
+    _require(what, "serve", _SERVE)
 
 
 def require_train(what: str) -> None:
-    """Check that maskspot[train] is installed, and load TensorFlow without its chatter.
+    """Check that maskspot[train] is installed, and load TensorFlow without its messages.
 
-    Keras is set up as our networks need it, whatever the user's own keras.json says.
+    Keras is configured as the networks require, whatever the user's keras.json says.
 
     Raises:
-        MissingExtraError: it is not; the text names the `pip install` to run.
+        MissingExtraError: it is not; the text has the `pip install` command to run.
         UsageError: Keras refuses the user's keras.json.
     """
-    if any(find_spec(module) is None for module in _TRAIN):
-        raise MissingExtraError(what, "train")
+    _require(what, "train", _TRAIN)
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.pop("TF_USE_LEGACY_KERAS", None)  # Keras 2, which our networks are not written for
+    os.environ.pop("TF_USE_LEGACY_KERAS", None)  # Keras 2, which the networks do not support
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Off by default on processors without AVX-512; with it MobileNet trains 1.9 times as fast.
+    # Off by default on processors without AVX-512, but much faster on those too.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with _silent_stderr():
         _set_up_keras()
@@ -68,10 +64,15 @@ def require_train(what: str) -> None:
     import_matplotlib()
 
 
-def import_matplotlib() -> None:
-    """Import matplotlib, whatever backend MPLBACKEND names: we draw files, which takes none.
+def _require(what: str, extra: str, modules: Iterable[str]) -> None:
+    if any(find_spec(module) is None for module in modules):
+        raise MissingExtraError(what, extra)
 
-    Jupyter sets it for every command to a module that only its own Python has.
+
+def import_matplotlib() -> None:
+    """Import matplotlib, whatever backend MPLBACKEND names, as drawing files needs none.
+
+    Jupyter sets it for all commands to a module that only its own Python has.
     """
     backend = os.environ.pop("MPLBACKEND", None)
     try:
@@ -80,7 +81,7 @@ def import_matplotlib() -> None:
         if backend is not None:
             os.environ["MPLBACKEND"] = backend
     if backend:
-        with suppress(ValueError):  # for who draws with it beside us
+        with suppress(ValueError):  # for a program that draws with it too
             mpl.rcParams["backend"] = backend
 
 
@@ -91,7 +92,7 @@ def _set_up_keras() -> None:
         home = os.environ.get("KERAS_HOME") or os.path.join("~", ".keras")
         raise UsageError(
             f"{os.path.join(home, 'keras.json')}: Keras cannot use it ({type(error).__name__}); "
-            "move it away"
+            "correct or remove it"
         ) from error
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
@@ -100,7 +101,7 @@ def _set_up_keras() -> None:
 
 @contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Drop what native code prints: TensorFlow reports absent GPUs whatever its log level."""
+    """Drop the output of native code: TensorFlow reports missing GPUs at every log level."""
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:

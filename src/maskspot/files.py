@@ -1,6 +1,7 @@
-"""Files appear whole or not at all: written beside, then renamed; links are never written through.
+"""Writing files: completely or not at all, and never through links.
 
-This is the one place where files are created in folders that a stranger may have filled.
+A file is written under a temporary name in the same folder, and then renamed. All files in folders
+that a stranger may have filled are created by this module.
 """
 
 import errno
@@ -15,16 +16,16 @@ from typing import IO
 
 from maskspot.errors import DataError
 
-_BESIDE = ".maskspot-"  # how the names begin of files that are not whole yet
+_BESIDE = ".maskspot-"  # prefix of the names of incomplete files
 _DESCRIPTOR = re.compile(r"/dev/(stdin|stdout|stderr|fd/\d+)|/proc/(self|\d+)/fd/\d+")
-# Windows lacks the first three; there, links are looked for before a file is opened.
+# Windows lacks these flags; there a path is checked for links before it is opened.
 _NO_FOLLOW = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"))
 _BINARY = getattr(os, "O_BINARY", 0)
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def is_stream(path: Path) -> bool:
-    """Say whether what is written there goes on to somewhere else: a pipe, a character device."""
+    """Return whether a path is a pipe or a character device rather than a file."""
     if _DESCRIPTOR.fullmatch(os.path.abspath(path)):
         return True
     try:
@@ -35,13 +36,13 @@ def is_stream(path: Path) -> bool:
 
 
 def check_target(path: Path) -> None:
-    """Refuse to write where there is something that is neither a file nor a pipe.
+    """Check that a path is a file or a pipe, or does not exist.
 
-    A link in a folder that somebody else made may lead to any file of the user's.
+    A link in a folder from somebody else may lead to any file of the user.
 
     Raises:
-        DataError: a link has this name, or a device.
-        OSError: a folder has it.
+        DataError: it is a link or a device.
+        OSError: it is a folder.
     """
     if is_stream(path):
         return
@@ -53,25 +54,27 @@ def check_target(path: Path) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(mode):
         what = "a link" if stat.S_ISLNK(mode) else "not a regular file"
-        raise DataError(f"{path}: {what}, which is never written to; remove it or name another")
+        raise DataError(
+            f"{path}: {what}, which is never written to; remove it or choose another name"
+        )
 
 
 def open_own(path: Path, create: bool = True) -> IO[bytes]:
-    """Open a side file of ours at its end, to read and to write; it is made if it is not there.
+    """Open one of maskspot's own side files to read and write, positioned at its end.
 
-    It is never opened through a link, so that nothing else of the user's is written to.
+    It is never opened through a link, so that no other file of the user is changed.
 
     Args:
         path: the file.
-        create: make it if it is not there.
+        create: create it if it does not exist.
 
     Raises:
-        DataError: something that is not a file, or that has a second name, has this one.
+        DataError: it is not a regular file, or has a second name.
         OSError: it cannot be opened.
     """
     if os.name == "nt":
         check_target(path)
-    # Not O_APPEND, which some mounts lack.
+    # Not O_APPEND, which some file systems lack.
     flags = os.O_RDWR | (os.O_CREAT if create else 0) | _NO_FOLLOW | _BINARY
     try:
         handle = os.open(path, flags, 0o666)
@@ -90,14 +93,14 @@ def open_own(path: Path, create: bool = True) -> IO[bytes]:
 
 def _not_ours(path: Path) -> DataError:
     return DataError(
-        f"{path}: maskspot keeps a file by this name, and there is a link or another thing; "
+        f"{path}: maskspot keeps a file by this name, but this is a link or not a regular file; "
         "remove it, and do not trust the folder that it came with"
     )
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[bool]:
-    """Hold a folder or file against other maskspots; say whether the system can lock one.
+    """Lock a folder or file against other processes of maskspot; yield whether that is possible.
 
     Raises:
         DataError: another process holds it.
@@ -113,7 +116,8 @@ def locked(path: Path) -> Iterator[bool]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        raise DataError(f"{path}: another maskspot is at work there; wait for it") from None
+        text = f"{path}: another maskspot process is working there; wait until it has finished"
+        raise DataError(text) from None
     except OSError:  # a file system without locks
         held = False
     try:
@@ -124,14 +128,14 @@ def locked(path: Path) -> Iterator[bool]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a name beside `path` to write to; on success it becomes `path`, else it goes away.
+    """Yield a temporary path to write to; on success it replaces `path`, otherwise it is removed.
 
-    A pipe or a character device (`/dev/stdout`) is written to directly.
+    For a pipe or a character device (`/dev/stdout`) that is `path` itself.
 
     Raises:
-        DataError: `path` is a link, or another thing that is no file.
-        OSError: the folder is missing or cannot be written, at once, before any work is done; or
-            the disk is full. It names `path`, or its folder.
+        DataError: `path` is a link or not a regular file.
+        OSError: the folder is missing or not writable, which is raised before any work is done;
+            or the disk is full. It names `path` or its folder.
     """
     if is_stream(path):
         try:
@@ -142,37 +146,37 @@ def replacing(path: Path) -> Iterator[Path]:
     import tempfile
 
     check_target(path)
-    # Keras and onnxruntime tell formats by endings.
+    # Keras and onnxruntime detect formats by the suffix.
     suffix = path.suffix if len(os.fsencode(path.suffix)) < 16 else ""  # noqa: PLR2004
     try:
         handle, name = tempfile.mkstemp(f".tmp{suffix}", _BESIDE, path.parent)
-    except OSError as error:  # about a name that means nothing to the user
+    except OSError as error:  # it names the temporary file, which the user does not know
         raise OSError(error.errno, error.strerror, str(path.parent)) from None
     os.close(handle)
     beside = Path(name)
     try:
-        with locked(beside):  # which tells it from what a killed process left
+        with locked(beside):  # to tell it from what a killed process left
             yield beside
             with beside.open("rb+") as stream:
                 sync(stream.fileno())
-            check_target(path)  # by now
-            # mkstemp makes files private; the result gets what any new file gets, or keeps
-            # what it had. Some mounts (CIFS, NTFS) have no modes: the content is what counts.
+            check_target(path)  # again, as it may have changed
+            # mkstemp creates private files; the result gets the mode of the file that it replaces,
+            # or of any new file. Some file systems (CIFS, NTFS) have no modes.
             with suppress(OSError):
                 beside.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
             beside.replace(path)
-    except OSError as error:  # about a name that means nothing to the user, or about none
+    except OSError as error:  # it may name the temporary file, or none
         ours = error.filename == name or (error.filename is None and error.errno in _DISK)
         if not ours:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        with suppress(OSError):  # what went wrong before is what the user has to know
+        with suppress(OSError):  # do not hide an earlier error
             beside.unlink()
 
 
 def sync(handle: int) -> None:
-    """Wait until the disk has a file, where the file system can tell.
+    """Wait until a file is on the disk, if the file system supports that.
 
     Raises:
         OSError: the disk is full or damaged.
@@ -186,10 +190,10 @@ def sync(handle: int) -> None:
 
 @contextmanager
 def scratch_folder(folder: Path) -> Iterator[Path]:
-    """Give a new folder in `folder`, which goes away; those that a kill left go first.
+    """Yield a temporary folder in `folder`, after removing those of killed processes.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     import shutil
     import tempfile
@@ -205,9 +209,9 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what processes left that were killed in `replacing`, of files with `path`'s ending.
+    """Remove files with the suffix of `path` that processes killed in `replacing` left.
 
-    What a living process writes is locked, or still empty; without locks nothing is removed.
+    Files of running processes are locked or still empty. Without locks nothing is removed.
     """
     if is_stream(path):
         return
@@ -221,13 +225,13 @@ def remove_leftovers(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole text file as UTF-8; what has no UTF-8 in a file's name becomes an escape."""
+    """Write a text file as UTF-8; what UTF-8 cannot encode, as in file names, is escaped."""
     with replacing(path) as beside:
         beside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def sha256(file: Path) -> str:
-    """Return a file's SHA-256, in hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal."""
     import hashlib
 
     with file.open("rb") as stream:

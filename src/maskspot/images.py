@@ -1,4 +1,4 @@
-"""Bytes to pixels: the one way maskspot reads an image, in training and in prediction alike."""
+"""From bytes to pixels: the one way in which images are read, in training and in prediction."""
 
 import os
 import warnings
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from maskspot.decoding.budget import MAX_PIXELS, Limits
+from maskspot.decoding.budget import MAX_PIXELS, Budget
 from maskspot.decoding.reader import FORMATS, Opened, Wanted, finish, read_file
 from maskspot.errors import ImageError, UsageError
 
@@ -44,21 +44,21 @@ FILTERS = {
 _CALLERS, _WARNINGS = Lock(), Lock()
 
 REDUCE = 2
-"""Times the network's input that a JPEG decoded at a part of its size keeps at least, each way."""
+"""Least ratio of the sides of a JPEG decoded at reduced size to those of the network's input."""
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image becomes the network's square input: a property of the model.
+    """How an image is converted to the network's square input; a property of the model.
 
     Attributes:
-        size: side of the square, in pixels.
-        fit: `squash` scales width and height apart to fill the square; `pad` keeps the
-            proportions and centres the image on grey (128).
-        filter: Pillow's resampling filter. All but `nearest` are antialiased.
-        reduce: a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where its sides keep so many
-            times `size`; 0 decodes it in full.
-        srgb: an image with an ICC profile of other colours is brought to sRGB.
+        size: side of the square in pixels.
+        fit: `squash` scales width and height separately to fill the square; `pad` keeps the
+            aspect ratio and centres the image on grey (128).
+        filter: name of Pillow's resampling filter. All but `nearest` are antialiased.
+        reduce: a JPEG is decoded at 1/2, 1/4 or 1/8 of its size if its sides keep at least this
+            many times `size`; 0 decodes it in full.
+        srgb: whether images with an ICC profile are converted to sRGB.
     """
 
     size: int = 256
@@ -69,15 +69,19 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         if type(self.size) is not int or not 16 <= self.size <= 4096:  # noqa: PLR2004
-            raise UsageError(f"size: {self.size!r} is not a whole number from 16 to 4096")
+            raise UsageError(
+                f"must be an integer from 16 to 4096, not {self.size!r}", argument="size"
+            )
         if self.fit not in FITS:
-            raise UsageError(f"fit: {self.fit!r} is not one of {', '.join(FITS)}")
+            raise UsageError(f"{self.fit!r} is not one of {', '.join(FITS)}", argument="fit")
         if self.filter not in FILTERS:
-            raise UsageError(f"filter: {self.filter!r} is not one of {', '.join(FILTERS)}")
+            text = f"{self.filter!r} is not one of {', '.join(FILTERS)}"
+            raise UsageError(text, argument="filter")
         if type(self.reduce) is not int or not 0 <= self.reduce <= 16:  # noqa: PLR2004
-            raise UsageError(f"reduce: {self.reduce!r} is not a whole number from 0 to 16")
+            text = f"must be an integer from 0 to 16, not {self.reduce!r}"
+            raise UsageError(text, argument="reduce")
         if type(self.srgb) is not bool:
-            raise UsageError(f"srgb: {self.srgb!r} is not true or false")
+            raise UsageError(f"must be true or false, not {self.srgb!r}", argument="srgb")
 
     def apply(self, image: Image.Image) -> NDArray[np.uint8]:
         """Return an RGB image as uint8 of shape (size, size, 3).
@@ -93,7 +97,7 @@ class Preprocessing:
                 image = image.resize(shape, resample)
             return np.asarray(image)
         except MemoryError:
-            raise ImageError("not enough memory to resize it", "too large") from None
+            raise ImageError("not enough memory to resize the image", "too large") from None
 
     def open(
         self, source: ImageSource, max_pixels: int = MAX_PIXELS, draft: bool | None = None
@@ -102,8 +106,8 @@ class Preprocessing:
 
         Args:
             source: the image.
-            max_pixels: it is refused if it has more.
-            draft: decode JPEGs at a part of their size, or in full; None does as `reduce` says.
+            max_pixels: an image with more pixels is refused.
+            draft: decode JPEGs at a fraction of their size, or in full; None as `reduce` says.
 
         Raises:
             ImageError: it cannot be read.
@@ -112,14 +116,18 @@ class Preprocessing:
         return open_image(source, max_pixels, times * self.size, self.srgb)
 
     def read(self, source: ImageSource, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-        """Read `source` and return uint8 (size, size, 3); raises `ImageError`."""
+        """Read an image and return uint8 (size, size, 3).
+
+        Raises:
+            ImageError: it cannot be read.
+        """
         return self.apply(self.open(source, max_pixels).rgb)
 
     def crop(self, grid: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-        """Return the part of a grid over the network's input that lies over the image.
+        """Return the part of a grid over the network's input that covers the image.
 
         Args:
-            grid: (h, w).
+            grid: an array (h, w).
             size: width and height of the image.
         """
         if self.fit != "pad":
@@ -133,47 +141,51 @@ class Preprocessing:
         return grid[top : top + rows, left : left + columns]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as they stand in a model file."""
+        """Return plain values, as they are stored in a model file."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preprocessing":
-        """Return what `to_dict` was made from; raises `UsageError` or `KeyError`."""
+        """Return an object from the result of `to_dict`.
+
+        Raises:
+            UsageError: a value is invalid.
+            KeyError: a value is missing.
+        """
         later = {"reduce": values.get("reduce", 0), "srgb": values.get("srgb", False)}
         return cls(values["size"], values["fit"], values["filter"], **later)
 
 
 def read_image(source: ImageSource, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Return an image's pixels, upright, as RGB uint8 of shape (H, W, 3).
+    """Return the pixels of an image, upright, as RGB uint8 of shape (H, W, 3).
 
     Raises:
-        ImageError: it is missing, empty, truncated, no image, or larger than `max_pixels`.
+        ImageError: it is missing, empty, truncated, not an image, or larger than `max_pixels`.
     """
     return np.asarray(open_rgb(source, max_pixels))
 
 
 def open_rgb(source: ImageSource, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Return an image decoded, upright and in mode RGB: `read_image` without its last copy."""
+    """Return an image, upright and in mode RGB; this saves the last copy of `read_image`."""
     return open_image(source, max_pixels).rgb
 
 
 def open_image(
     source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0, srgb: bool = False
 ) -> Opened:
-    """Read an image, and say what it was.
+    """Read an image and return it with its size and format.
 
     Args:
         source: the image.
-        max_pixels: it is refused if it has more.
-        least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, by its decoder, if width and
-            height keep this many pixels; 0 for never.
-        srgb: bring the colours of an embedded ICC profile to sRGB.
+        max_pixels: an image with more pixels is refused.
+        least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if width and height keep at
+            least this many pixels; 0 for never.
+        srgb: convert images with an embedded ICC profile to sRGB.
 
     Raises:
-        ImageError: it is missing, empty, truncated, no image, or larger than `max_pixels`.
+        ImageError: it is missing, empty, truncated, not an image, or larger than `max_pixels`.
     """
-    # Asked for more than Pillow's own guard allows, we must lift that too: it is one
-    # number for the process.
+    # A limit above that of Pillow requires raising Pillow's, which holds for the whole process.
     if Image.MAX_IMAGE_PIXELS and max_pixels > 2 * Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = max_pixels
     if isinstance(source, np.ndarray):
@@ -181,40 +193,40 @@ def open_image(
     elif isinstance(source, bytes | bytearray | memoryview):
         source = BytesIO(source)
     elif not (isinstance(source, str | os.PathLike | Image.Image) or hasattr(source, "read")):
-        raise TypeError(f"a {type(source).__name__} is no image, path, bytes or binary file")
-    wanted = Wanted(Limits(max_pixels), least, srgb)
+        raise TypeError(f"{type(source).__name__} is not an image, path, bytes or binary file")
+    wanted = Wanted(Budget(max_pixels), least, srgb)
     try:
         if not isinstance(source, str | os.PathLike | Image.Image) and not source.seekable():
             source = BytesIO(source.read())
         try:
             return _read(source, wanted)
         except Warning:
-            # The caller turned warnings into errors. Which they are is one setting for the
-            # process, so it is changed only then, and by one thread at a time.
+            # The caller turns warnings into errors. That setting holds for the whole process, so it
+            # is only changed if there is a warning, by one thread at a time.
             with _WARNINGS, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return _read(source, wanted)
     except ImageError:
         raise
     except MemoryError:
-        raise ImageError("not enough memory to decode it", "too large") from None
+        raise ImageError("not enough memory to decode the image", "too large") from None
     except FileNotFoundError as error:
         raise ImageError(_line(error.strerror or error), "missing") from error
-    except UnidentifiedImageError as error:  # whose text has an object's address in it
-        raise ImageError("damaged from its start") from error
+    except UnidentifiedImageError as error:  # its text contains the address of an object
+        raise ImageError("damaged at its start") from error
     except OSError as error:
         raise ImageError(_line(error.strerror or error)) from error
     except Exception as error:
-        # Pillow's decoders raise whatever a damaged file leads them to: struct.error,
-        # SyntaxError, ValueError, IndexError... Each means that this image is unreadable.
+        # The decoders of Pillow raise many kinds of errors for damaged files: struct.error,
+        # SyntaxError, ValueError, IndexError and others. All mean that the image is unreadable.
         raise ImageError(f"damaged image ({_line(error)})") from error
 
 
 def _read(source: str | os.PathLike[str] | BinaryIO | Image.Image, wanted: Wanted) -> Opened:
     if isinstance(source, Image.Image):
-        with _CALLERS:  # it may be in several threads' hands, and is not read yet
-            # In full: a draft would shrink the caller's image.
-            held = 4 * source.width * source.height  # are the caller's own
+        with _CALLERS:  # several threads may have this image, and it may not be loaded yet
+            # In full, as a draft would shrink the caller's image.
+            held = 4 * source.width * source.height  # which the caller has already
             return finish(source, replace(wanted, least=0), source.load, -held)
     if isinstance(source, str | os.PathLike):
         with Path(source).open("rb") as file:
@@ -223,16 +235,16 @@ def _read(source: str | os.PathLike[str] | BinaryIO | Image.Image, wanted: Wante
 
 
 def keep_memory(threads: int) -> None:
-    """Let Pillow keep some images' memory for the next ones, unless it keeps any already.
+    """Let Pillow reuse the memory of images, unless the process has already set that up.
 
-    The C library would give that of large images back, and the system clear it each time: a tenth
-    of the time of photos of 12 megapixels. What is kept is `threads` + 1 blocks of up to 16 MiB,
-    for the whole process. With twice as many, images of mixed sizes cost more than they save.
+    Otherwise the C library returns the memory of large images to the system, which clears it before
+    each use. Pillow keeps `threads` + 1 blocks of up to 16 MiB for the whole process; keeping more
+    costs time if images have different sizes.
 
     Args:
-        threads: how many read images.
+        threads: number of threads that read images.
     """
-    allocator: Any = Image.core  # type: ignore[attr-defined]  # in Pillow's documentation alone
+    allocator: Any = Image.core  # type: ignore[attr-defined]  # documented, but without types
     if not allocator.get_blocks_max():
         allocator.set_blocks_max(threads + 1)
 
@@ -244,5 +256,5 @@ def _from_array(array: NDArray[Any]) -> Image.Image:
 
 
 def _line(error: object) -> str:
-    """Return an error's text on one line."""
+    """Return the text of an error on one line."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -185,8 +185,8 @@ def test_what_takes_too_much_is_refused_from_its_header(name: str) -> None:
 
 
 def test_the_budget_grows_with_the_limit_on_pixels() -> None:
-    assert budget.Limits(1000).bytes == budget.MAX_BYTES
-    assert budget.Limits(2 * budget.MAX_PIXELS).bytes == 2 * budget.MAX_BYTES
+    assert budget.Budget(1000).bytes == budget.MAX_BYTES
+    assert budget.Budget(2 * budget.MAX_PIXELS).bytes == 2 * budget.MAX_BYTES
 
 
 @pytest.mark.parametrize("where", ["open_image", "Preprocessing.apply"])

@@ -2,13 +2,11 @@
 
 import base64
 import json
-import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -36,15 +34,17 @@ from maskspot.serving import connection  # noqa: E402
 from maskspot.serving import uploads as bodies  # noqa: E402
 from maskspot.serving.app import Service  # noqa: E402
 from maskspot.serving.guard import Guard  # noqa: E402
-from maskspot.serving.limits import Limits, Refusal  # noqa: E402
-from maskspot.serving.workers import Workers  # noqa: E402
+from maskspot.serving.limits import Refusal, RequestLimits  # noqa: E402
+from maskspot.serving.options import ServeOptions  # noqa: E402
+from maskspot.serving.serve import serve  # noqa: E402
+from maskspot.serving.threads import ScoringThreads  # noqa: E402
 from tests.helpers import wait_for  # noqa: E402
-from tests.http_server import Held, running, talk  # noqa: E402
+from tests.http_server import Held, Started, running, talk  # noqa: E402
 
 Cli = Callable[..., Any]
 TOKEN = "correct-horse-battery-staple"
 JPEG = {"Content-Type": "image/jpeg"}
-SMALL = Limits(max_body=300_000, max_images=3, timeout=20, concurrency=4)
+SMALL = RequestLimits(max_body=300_000, max_images=3, timeout=20, concurrency=4)
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +121,16 @@ def test_an_image_that_cannot_be_read_is_a_result_beside_the_others(
     assert "1,000,000 pixels" in results[2]["error"]
 
 
+@pytest.mark.parametrize("kind", ["image/jpeg", "application/octet-stream"])
+def test_one_raw_image_that_cannot_be_read_is_422_with_its_result(url: str, kind: str) -> None:
+    answer = ask(url, content=b"<svg/>", headers={"Content-Type": kind})
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/json")
+    listed = ask(url, json=as_json([("image-1", b"<svg/>")]))
+    assert listed.status_code == 200
+    assert answer.json() == listed.json()
+    assert answer.json()["results"][0]["status"] == "unreadable"
+
+
 BOUNDARY = {"Content-Type": "multipart/form-data; boundary=b"}
 PART = b'--b\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\nx\r\n'
 
@@ -140,7 +150,11 @@ PART = b'--b\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\
         (422, "boundary", BOUNDARY, b"nothing"),
         (422, "last boundary", BOUNDARY, PART),
         (422, "named images", BOUNDARY, PART.replace(b"images", b"image") + b"--b--"),
-        (422, "no file", BOUNDARY, PART.replace(b'; filename="a"', b"") + b"--b--"),
+        (422, "not a file", BOUNDARY, PART.replace(b'; filename="a"', b"") + b"--b--"),
+        (422, "damaged header", BOUNDARY, PART.replace(b'"a"', b'"a') + b"--b--"),
+        (422, "damaged header", BOUNDARY, PART.replace(b"Content", b"no\r\nContent") + b"--b--"),
+        (422, "damaged header", BOUNDARY, PART.replace(b'="a"', b"*=utf-16''a") + b"--b--"),
+        (415, "name=value", {"Content-Type": 'multipart/form-data; boundary="b'}, PART),
         (422, "not valid JSON", {"Content-Type": "application/json"}, b"{"),
         (422, "not valid JSON", {"Content-Type": "application/json"}, b"\xff\xfe\x00"),
         (422, "more values", {"Content-Type": "application/json"}, b"[" * 100_000),
@@ -200,7 +214,7 @@ def test_a_slow_client_is_told_so_and_holds_no_place(
     monkeypatch.setattr(connection, "HEAD_SECONDS", 0.7)
     start = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\n"
     body = b"Content-Type: image/png\r\nContent-Length: 1000\r\n\r\nsome"
-    limits = Limits(timeout=1, concurrency=1)
+    limits = RequestLimits(timeout=1, concurrency=1)
     with running(fast, limits) as url, ThreadPoolExecutor(4) as pool:
         slow = [pool.submit(talk, url, each) for each in (start, start + body, start + body, b"")]
         time.sleep(0.1)
@@ -213,7 +227,10 @@ def test_beyond_the_concurrency_it_is_429_until_there_is_room(
 ) -> None:
     held = Held(fast)
     one = {"content": photos[0][1], "headers": JPEG}
-    with running(held, Limits(concurrency=2), threads=1) as url, ThreadPoolExecutor(2) as pool:
+    with (
+        running(held, RequestLimits(concurrency=2), threads=1) as url,
+        ThreadPoolExecutor(2) as pool,
+    ):
         first = [pool.submit(ask, url, **one) for _ in range(2)]
         assert held.reached.wait(5)
         wait_for(lambda: metrics(url)["maskspot_images_waiting"] == 1)
@@ -229,12 +246,41 @@ def test_what_is_not_scored_in_time_is_429_and_given_up(
     fast: Predictor, photos: list[tuple[str, bytes]]
 ) -> None:
     held = Held(fast)
-    with running(held, Limits(timeout=0.5), threads=1) as url:
+    with running(held, RequestLimits(timeout=0.5), threads=1) as url:
         answer = ask(url, files=form(photos))
         assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
         held.gate.set()
         wait_for(lambda: metrics(url)["maskspot_images_waiting"] == 0)
         assert held.batches == [["c.jpg"]]
+
+
+def test_a_body_that_is_not_split_in_time_is_429_in_json(
+    fast: Predictor, photos: list[tuple[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+
+    def wait(*_: object) -> list[tuple[str, bytes]]:
+        release.wait(10)
+        return photos
+
+    with running(fast, RequestLimits(timeout=0.3), threads=1) as url:
+        with monkeypatch.context() as patch:
+            patch.setattr("maskspot.serving.app.images_of", wait)
+            answer = ask(url, files=form(photos))
+            release.set()
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+        assert "0.3 s" in answer.json()["error"]
+
+
+def test_a_fault_of_the_server_is_500_in_json(
+    url: str, photos: list[tuple[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(*_: object) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr("maskspot.serving.app.images_of", fault)
+    answer = ask(url, files=form(photos))
+    assert (answer.status_code, answer.json()) == (500, {"error": "internal error"})
 
 
 def test_the_images_of_a_client_that_went_away_are_not_scored(
@@ -262,7 +308,7 @@ def metrics(url: str) -> dict[str, float]:
     }
 
 
-def submit_behind_a_held_one(held: Held, workers: Workers) -> list[Future[Any]]:
+def submit_behind_a_held_one(held: Held, workers: ScoringThreads) -> list[Future[Any]]:
     """Let three requests wait behind one that a thread has taken."""
     first = workers.submit([("0", b"")], False)
     assert held.reached.wait(5)
@@ -279,7 +325,7 @@ def submit_behind_a_held_one(held: Held, workers: Workers) -> list[Future[Any]]:
 )
 def test_requests_take_turns_and_share_batches(size: int, batches: list[list[str]]) -> None:
     held, sizes = Held(batch_size=size), []
-    workers = Workers(held, 1, sizes.append)  # type: ignore[arg-type]
+    workers = ScoringThreads(held, 1, sizes.append)  # type: ignore[arg-type]
     futures = submit_behind_a_held_one(held, workers)
     held.gate.set()
     scores = [[score.source for score in each.result(5)] for each in futures]
@@ -307,7 +353,7 @@ def test_a_model_that_fails_costs_its_requests_and_not_the_server(
 def test_a_token_is_needed_for_scores_model_and_metrics_alone(fast: Predictor) -> None:
     guard = Guard(TOKEN)
     assert TOKEN not in repr(guard)
-    with running(fast, Limits(), guard) as url:
+    with running(fast, RequestLimits(), guard) as url:
         for path in ("/", "/docs", "/openapi.json", "/healthz"):
             assert httpx.get(url + path, headers={"Host": "any.example"}).status_code == 200
         wrong = (None, "Bearer", f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer \xe9", TOKEN)
@@ -319,18 +365,18 @@ def test_a_token_is_needed_for_scores_model_and_metrics_alone(fast: Predictor) -
         right = {"Authorization": f"Bearer {TOKEN}"}
         assert httpx.get(f"{url}/v1/model", headers=right).json()["name"] == "fast"
         assert TOKEN not in httpx.get(f"{url}/metrics", headers=right).text
-        assert ask(url, content=b"x", headers={**JPEG, **right}).status_code == 200
+        assert ask(url, content=b"x", headers={**JPEG, **right}).status_code == 422
 
 
 @pytest.mark.parametrize(
     ("status", "headers"),
     [
-        (200, {}),
-        (200, {"Host": "localhost:1"}),
-        (200, {"Host": "[::1]:8000"}),
-        (200, {"Host": "Masks.Example:80"}),
-        (200, {"Host": "localhost", "Origin": "http://localhost"}),
-        (200, {"Sec-Fetch-Site": "same-origin"}),
+        (422, {}),
+        (422, {"Host": "localhost:1"}),
+        (422, {"Host": "[::1]:8000"}),
+        (422, {"Host": "Masks.Example:80"}),
+        (422, {"Host": "localhost", "Origin": "http://localhost"}),
+        (422, {"Sec-Fetch-Site": "same-origin"}),
         (403, {"Host": "attacker.example"}),
         (403, {"Host": "localhost.attacker.example"}),
         (403, {"Host": "[bad"}),
@@ -345,7 +391,7 @@ def test_pages_of_other_sites_cannot_use_a_local_server(
     fast: Predictor, status: int, headers: dict[str, str]
 ) -> None:
     guard = Guard(hosts=frozenset({"masks.example"}))
-    with running(fast, Limits(), guard) as url:
+    with running(fast, RequestLimits(), guard) as url:
         answer = ask(url, content=b"x", headers={**JPEG, **headers})
         assert answer.status_code == status
         assert "access-control-allow-origin" not in answer.headers
@@ -474,26 +520,6 @@ def test_upgrades_and_expectations_of_strangers_are_answered(url: str) -> None:
     assert talk(url, post + waits).startswith(b"HTTP/1.1 415 ")
 
 
-class Started:
-    """`maskspot serve` in a process of its own."""
-
-    def __init__(self, *words: object, env: dict[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", "maskspot", *map(str, words)]
-        self.process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
-        )
-        assert self.process.stderr
-        self.said = self.process.stderr.readline()
-        found = re.search(r"http://\S+(?=/)", self.said)
-        self.url = found[0] if found else ""
-
-    def end(self, number: int | None = None) -> tuple[int, str]:
-        if number is not None:
-            self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=30)
-        return self.process.returncode, self.said + said
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_requests_finish_and_ends_with_0(
     number: int, photos: list[tuple[str, bytes]]
@@ -532,6 +558,23 @@ def test_asked_twice_it_does_not_wait_and_says_what_it_cut_off() -> None:
         wait_for(lambda: not answers(host, int(port)))
         assert server.end(signal.SIGTERM)[0] == 128 + signal.SIGTERM
         assert client.recv(9999).startswith(b"HTTP/1.1 503 ")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc")
+def test_a_server_that_is_killed_leaves_no_process() -> None:
+    def alive(pid: str) -> bool:
+        try:
+            return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            return False
+
+    server = Started("serve", "-m", "fast", "--port", 0, "--threads", 1)
+    tasks = Path(f"/proc/{server.process.pid}/task").glob("*/children")
+    children = [pid for each in tasks for pid in each.read_text().split()]
+    assert len(children) >= 2
+    assert all(alive(pid) for pid in children)
+    server.end(signal.SIGKILL)
+    wait_for(lambda: not any(alive(pid) for pid in children))
 
 
 def test_a_token_of_the_environment_is_used_and_never_shown(tmp_path: Path) -> None:
@@ -576,11 +619,24 @@ def test_what_keeps_it_from_starting_is_one_line_and_a_code(
     assert "pip install 'maskspot[serve]'" in done.err
 
 
+def test_a_public_address_without_a_token_is_refused_before_the_model_is_loaded() -> None:
+    class Load:
+        def load(self) -> Predictor:
+            raise AssertionError
+
+    with pytest.raises(maskspot.errors.UsageError, match="other machines") as error:
+        serve(Load(), ServeOptions(host="0.0.0.0", port=0))
+    assert error.value.argument == "host"
+
+
 @pytest.mark.slow
 def test_memory_for_bodies_is_bounded_for_all_clients_together(fast: Predictor) -> None:
     start = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
     start += b"Content-Length: 100000\r\n\r\n" + bytes(90_000)
-    with running(fast, Limits(max_body=100_000, timeout=1)) as url, ThreadPoolExecutor(10) as pool:
+    with (
+        running(fast, RequestLimits(max_body=100_000, timeout=1)) as url,
+        ThreadPoolExecutor(10) as pool,
+    ):
         slow = [pool.submit(talk, url, start) for _ in range(10)]
         codes = sorted(each.result()[9:12] for each in slow)
     assert codes == [b"408"] * 8 + [b"429"] * 2

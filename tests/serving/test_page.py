@@ -15,7 +15,7 @@ for module in ("starlette", "uvicorn", "prometheus_client"):
     pytest.importorskip(module, reason="needs maskspot[serve]")
 
 from maskspot.serving.guard import Guard  # noqa: E402
-from maskspot.serving.limits import Limits  # noqa: E402
+from maskspot.serving.limits import RequestLimits  # noqa: E402
 from tests.http_server import Held, running  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -169,7 +169,7 @@ def test_a_server_with_no_room_is_asked_again(
     predictor: Predictor, visit: Any, photos: list[Path]
 ) -> None:
     held = Held(predictor)
-    with running(held, Limits(concurrency=1), threads=1) as url:
+    with running(held, RequestLimits(concurrency=1), threads=1) as url:
         page = visit(url)
         page.set_input_files("#files", photos)
         assert held.reached.wait(5)

@@ -19,7 +19,7 @@ from starlette.routing import Mount  # noqa: E402
 from maskspot.serving import uploads as bodies  # noqa: E402
 from maskspot.serving.app import Service  # noqa: E402
 from maskspot.serving.guard import Guard  # noqa: E402
-from maskspot.serving.limits import Limits  # noqa: E402
+from maskspot.serving.limits import RequestLimits  # noqa: E402
 from maskspot.serving.middleware import own_path  # noqa: E402
 from tests.http_server import running, talk  # noqa: E402
 
@@ -114,4 +114,4 @@ def test_an_upload_has_the_name_that_its_client_gave_it(words: str, expected: st
     head = f'Content-Disposition: form-data; name="images"; {words}'
     body = bytearray(f"--b\r\n{head}\r\n\r\nx\r\n--b--\r\n".encode())
     kind = bodies.content_type("multipart/form-data; boundary=b")
-    assert bodies.images_of(body, kind, Limits()) == [(expected, b"x")]
+    assert bodies.images_of(body, kind, RequestLimits()) == [(expected, b"x")]

@@ -185,7 +185,10 @@ def test_two_calls_do_not_fill_one_folder_at_once(cli: Cli, service: Service) ->
     with locked(Path("data")):
         result = cli("fetch", "data")
     assert result.code == 3
-    assert result.err == "error: data: another maskspot is at work there; wait for it\n"
+    assert (
+        result.err
+        == "error: data: another maskspot process is working there; wait until it has finished\n"
+    )
     assert cli("fetch", "data").code == 0
 
 

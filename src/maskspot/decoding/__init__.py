@@ -1,1 +1,1 @@
-"""What stands between the bytes of a file and Pillow's decoders: see `maskspot.images`."""
+"""Decoding of image files by format, on top of Pillow; `maskspot.images` is its interface."""

@@ -1,4 +1,4 @@
-"""Animations: of their first frame, what it does not cover is transparent, as browsers show it."""
+"""Animations: the first frame, transparent where it does not cover the canvas, as in browsers."""
 
 from typing import Any, BinaryIO
 
@@ -9,11 +9,11 @@ Box = tuple[int, int, int, int]
 
 
 def first_frame(image: Image.Image, file: BinaryIO) -> Box | None:
-    """Return the part of an image that its first frame covers, or None if that is all.
+    """Return the part of an image that its first frame covers; None if it covers all of it.
 
     Args:
-        image: opened, not decoded yet.
-        file: what it was opened from.
+        image: the image, opened but not decoded.
+        file: the file that it was opened from.
     """
     box: Box | None = None
     if image.format == "WEBP" and getattr(image, "is_animated", False):
@@ -25,14 +25,14 @@ def first_frame(image: Image.Image, file: BinaryIO) -> Box | None:
 
 
 def uncovered(image: Image.Image, box: Box) -> Image.Image:
-    """Return a decoded image with all outside of its first frame transparent, in mode RGBA."""
+    """Return a decoded image in mode RGBA, transparent outside of its first frame."""
     found = Image.new("RGBA", image.size)
     found.paste(image.crop(box).convert("RGBA"), box)
     return found
 
 
 def _webp_frame(file: BinaryIO) -> Box | None:
-    """Find the first animation frame's chunk, whose numbers have three bytes."""
+    """Return the area of the first frame, from its chunk, whose numbers have three bytes."""
     at = 12
     while True:
         file.seek(at)

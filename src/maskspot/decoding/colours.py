@@ -1,4 +1,4 @@
-"""Pixels brought from the colours of an embedded ICC profile to sRGB, as browsers show them."""
+"""Conversion of images with an embedded ICC profile to sRGB, as in browsers."""
 
 from functools import lru_cache
 from io import BytesIO
@@ -10,23 +10,23 @@ if TYPE_CHECKING:
     from PIL import ImageCms
 
 LARGEST_PROFILE = 4 * 2**20
-"""Bytes of a profile beyond which it is ignored; those of printers take two to three MiB."""
+"""Size in bytes beyond which a profile is ignored; those of printers have two to three MiB."""
 
 _STEPS = range(0, 256, 51)
-"""Levels of the colours on which a profile is compared with sRGB."""
+"""Levels of the colours for which a profile is compared with sRGB."""
 
 _SAME = 2
-"""Levels by which a profile's colours may differ from sRGB's and still count as sRGB."""
+"""Largest difference in levels at which a profile still counts as sRGB."""
 
 
 def to_srgb(image: Image.Image, profile: object) -> Image.Image:
     """Return an image in sRGB.
 
-    Nothing happens where there is no profile, where the profile is sRGB's, or where it is damaged
-    or describes pixels of another kind: browsers show such images as they are.
+    The image is returned unchanged if there is no profile, if the profile is that of sRGB, or if it
+    is damaged or for another kind of pixels; browsers show such images unchanged too.
 
     Args:
-        image: in mode L, RGB or CMYK.
+        image: an image in mode L, RGB or CMYK.
         profile: the image's ICC profile, bytes.
 
     Returns:
@@ -40,7 +40,7 @@ def to_srgb(image: Image.Image, profile: object) -> Image.Image:
 
 @lru_cache(maxsize=16)
 def _transform(profile: bytes, mode: str) -> "ImageCms.ImageCmsTransform | None":
-    """Return what brings pixels of a mode to sRGB; None where nothing is to be done."""
+    """Return the transform of pixels of a mode to sRGB; None if none is needed."""
     from PIL import ImageCms
 
     try:
@@ -48,13 +48,13 @@ def _transform(profile: bytes, mode: str) -> "ImageCms.ImageCmsTransform | None"
         intent = ImageCms.Intent(ImageCms.getDefaultIntent(source))
         target = ImageCms.createProfile("sRGB")
         made = ImageCms.buildTransform(source, target, mode, "RGB", intent)
-    except Exception:  # littleCMS and Pillow raise whatever a damaged profile leads them to
+    except Exception:  # littleCMS and Pillow raise many kinds of errors for damaged profiles
         return None
     return None if _is_srgb(made, mode) else made
 
 
 def _is_srgb(transform: "ImageCms.ImageCmsTransform", mode: str) -> bool:
-    """Say whether a transform leaves colours as they are; a profile's name would prove nothing."""
+    """Return whether a transform changes no colour; the name of a profile is not reliable."""
     if mode == "CMYK":
         return False
     colours = [(r, g, b) for r in _STEPS for g in _STEPS for b in _STEPS]

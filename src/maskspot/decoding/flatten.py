@@ -1,20 +1,20 @@
-"""Decoded pixels of any mode to mode RGB: transparency on white, colours sRGB's."""
+"""Conversion of decoded images of any mode to mode RGB, on white where they are transparent."""
 
 from PIL import Image
 
 from maskspot.decoding.samples import deep_grey
 
 _ROWS = 2**20
-"""Pixels from which on an image is converted in strips, each of them as large: converting the
-whole takes up to four copies of it."""
+"""Number of pixels beyond which an image is converted in strips of this size, as converting the
+whole image takes up to four copies of it."""
 
 
 def flatten(image: Image.Image, profile: object) -> Image.Image:
     """Return an image in mode RGB.
 
     Args:
-        image: decoded, in any mode.
-        profile: its ICC profile, if its colours are to be brought to sRGB, or None.
+        image: a decoded image in any mode.
+        profile: its ICC profile if it is to be converted to sRGB, else None.
     """
     if image.mode.startswith("I") or image.mode == "F":
         image = deep_grey(image)

@@ -1,4 +1,4 @@
-"""HEIC, which a plug-in reads, and formats that are named as not supported."""
+"""HEIC, which requires a plug-in, and formats that are known but not supported."""
 
 from typing import BinaryIO
 
@@ -7,7 +7,7 @@ from PIL import Image, UnidentifiedImageError
 from maskspot.errors import ImageError
 
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
-"""What the plug-in reads, by the brand of the file: pictures and sequences coded with HEVC."""
+"""Brands of files that the plug-in reads: images and sequences coded with HEVC."""
 
 _NOT_SUPPORTED = {
     b"\0\0\0\x0cjP  ": "JPEG 2000",
@@ -18,11 +18,11 @@ _NOT_SUPPORTED = {
 
 
 def open_other(file: BinaryIO, known: tuple[str, ...]) -> Image.Image:
-    """Open what Pillow alone did not know, if it is HEIC and the plug-in is installed.
+    """Open an image that Pillow alone does not know, if it is HEIC and the plug-in is installed.
 
     Args:
-        file: the image.
-        known: names of formats, for the error.
+        file: the file of the image.
+        known: names of supported formats, for the error.
 
     Raises:
         ImageError: it cannot be read.
@@ -35,11 +35,11 @@ def open_other(file: BinaryIO, known: tuple[str, ...]) -> Image.Image:
         if head.startswith(magic):
             raise ImageError(f"{name} is not supported: save it as JPEG or PNG", "unsupported")
     if head[4:8] != b"ftyp" or head[8:] not in _BRANDS:
-        raise ImageError(f"not an image, or damaged from its start (known: {', '.join(known)})")
+        raise ImageError(f"not an image, or damaged at its start (supported: {', '.join(known)})")
     try:
         import pillow_heif
     except ImportError:
-        text = "HEIC image: pip install 'maskspot[heic]' to read it"
+        text = "HEIC images require a plug-in: pip install 'maskspot[heic]'"
         raise ImageError(text, "unsupported") from None
     pillow_heif.register_heif_opener()
     file.seek(0)

@@ -1,8 +1,8 @@
-"""JPEG: decoded by Pillow's libjpeg, but told apart where the data end early.
+"""JPEG: decoded by Pillow's libjpeg, with an error where the data end early.
 
-libjpeg fills what is missing with grey and warns; Pillow drops the warning. So the end-of-image
-marker is held back, and the decoder is asked for more: one that waits for a marker has all its
-data, one that still decodes has not. A file that lacks nothing but the marker is whole.
+libjpeg fills missing data with grey and warns, and Pillow drops the warning. So the end-of-image
+marker is withheld from the decoder, which then gets more data: if it waits for a marker it has
+all its data, if it still decodes some are missing. A file that lacks only the marker is complete.
 """
 
 from dataclasses import dataclass
@@ -12,28 +12,28 @@ from typing import Any
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from maskspot.decoding.budget import Limits
+from maskspot.decoding.budget import Budget
 from maskspot.errors import ImageError
 
 MAGIC = b"\xff\xd8\xff"
 
 MISSING = 100
-"""A JPEG is taken for whole if at most one part in this many of it is missing, at its end."""
+"""A JPEG counts as complete if at most one part in this many is missing at its end."""
 
 MAX_SCANS = 200
-"""Scans of a JPEG, divided by its megapixels, but never fewer than `_SCANS`: each takes time,
-however few bytes it has."""
+"""Largest number of scans times megapixels, but at least `_SCANS` scans are accepted: each takes
+time, even if it has only few bytes."""
 
 _SCANS = 20
-"""Encoders write ten."""
+"""Scans that a JPEG of any size may have; encoders write ten."""
 
 _EOI, _SOS = b"\xff\xd9", b"\xff\xda\0"  # with the upper byte of its length
 _TAIL = 64
-"""Bytes at a file's end in which its last marker is looked for first."""
+"""Bytes at the end of a file in which its last marker is searched first."""
 
 _PROBES = 8
 _ONES = b"\xff\x00"
-"""Eight 1 bits. No Huffman code consists of ones: each block takes 17 bits of them or more."""
+"""Eight 1 bits. No Huffman code consists of ones, so each block takes at least 17 of them."""
 
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE, _ARITHMETIC = 2, 8  # bits of the marker
@@ -45,14 +45,14 @@ _BLOCK = 34
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a JPEG says before its data.
+    """The header of a JPEG.
 
     Attributes:
-        frame: the marker of its frame, 0xC0 to 0xCF.
-        blocks: of 8 x 8 samples, in all components.
-        scans: it may have several: it is progressive, or its components come one by one.
-        restarts: it has restart markers.
-        data: where its first scan's data begin.
+        frame: marker of the frame, 0xC0 to 0xCF.
+        blocks: number of blocks of 8 x 8 samples, in all components.
+        scans: whether it may have several scans: it is progressive, or has one for each component.
+        restarts: whether it has restart markers.
+        data: offset of the data of the first scan.
     """
 
     frame: int
@@ -63,16 +63,16 @@ class Header:
 
     @property
     def memory(self) -> int:
-        """Bytes that its decoder takes: all coefficients where there are several scans."""
+        """Memory of its decoder in bytes: with several scans, all coefficients."""
         return 128 * self.blocks if self.scans else 0
 
 
 def read_header(file: bytes) -> Header | None:
-    """Walk a JPEG's markers up to its data; None where they are damaged."""
+    """Read the markers of a JPEG up to its data; None if they are damaged."""
     at, frame, blocks, components, restarts = 2, 0, 0, 0, False
     while at + 4 < len(file):
         if file[at] != 0xFF:
-            at = file.find(b"\xff", at)  # as libjpeg, which skips to the next marker
+            at = file.find(b"\xff", at)  # like libjpeg, which skips to the next marker
             if at < 0:
                 return None
             continue
@@ -101,12 +101,12 @@ def _blocks(frame: bytes) -> int:
     return units * sum(h * v for h, v in factors)
 
 
-def open_jpeg(file: bytes, limits: Limits) -> tuple[ImageFile, Header | None]:
+def open_jpeg(file: bytes, budget: Budget) -> tuple[ImageFile, Header | None]:
     """Open a JPEG.
 
     Args:
-        file: the whole of it.
-        limits: what decoding may take.
+        file: the bytes of the file.
+        budget: what decoding may take.
 
     Raises:
         ImageError: it has too many scans.
@@ -116,15 +116,15 @@ def open_jpeg(file: bytes, limits: Limits) -> tuple[ImageFile, Header | None]:
         count = file.count(_SOS, header.data) + 1
         most = max(_SCANS, MAX_SCANS * 1_000_000 // max(1, header.blocks * 64))
         if count > most:
-            limits.refuse(f"it has {count:,} scans", f"{most:,}")
+            budget.refuse(f"it has {count:,} scans", f"{most:,}")
     return Image.open(BytesIO(file), formats=("JPEG",)), header
 
 
 def load_jpeg(image: ImageFile, file: bytes, header: Header) -> None:
-    """Decode a JPEG that was opened.
+    """Decode a JPEG.
 
     Raises:
-        ImageError: more than its last hundredth is missing, or it is damaged.
+        ImageError: more than a hundredth is missing at its end, or it is damaged.
     """
     if header.frame & _ARITHMETIC:  # its decoder cannot wait
         image.load()
@@ -133,13 +133,13 @@ def load_jpeg(image: ImageFile, file: bytes, header: Header) -> None:
     if end < 0 or image.format == "MPO":
         end = file.find(_EOI, header.data)
     if not _decoded(image, file, end if end >= 0 else len(file), header):
-        # The marker was not the first: something else follows the image.
+        # There is an earlier marker: other data follow the image.
         _decoded(image, file, file.find(_EOI, header.data), header)
     image.tile, image.fp = [], None
 
 
 def _decoded(image: ImageFile, file: bytes, end: int, header: Header) -> bool:
-    """Decode data that end before a marker; say False if there was another in them."""
+    """Decode data that end before a marker; return False if they contain another one."""
     spare = _ONES * (header.blocks * _BLOCK // (8 * MISSING) + 16)
     decoder = _Decoder(image)
     try:
@@ -147,20 +147,20 @@ def _decoded(image: ImageFile, file: bytes, end: int, header: Header) -> bool:
             return file.find(_EOI, header.data, end) < 0
         if header.scans:
             whole = decoder.waits(spare)
-            if whole and header.restarts:  # it may be a restart marker that it waits for
+            if whole and header.restarts:  # it may wait for a restart marker
                 whole = decoder.passes(_next_restart(file, end) + _ONES)
             whole = whole and decoder.feed(_EOI)
-        else:  # the decoder has finished once it has all blocks
+        else:  # the decoder has finished when it has all blocks
             whole = decoder.feed(spare) or decoder.feed(_ONES)
     finally:
         decoder.close()
     if not whole:
-        raise ImageError("truncated JPEG: its data end early")
+        raise ImageError("truncated JPEG: the image data end early")
     return True
 
 
 class _Decoder:
-    """Pillow's decoder of an image, and the bytes that it did not use yet."""
+    """Pillow's decoder of an image, and the bytes that it has not used yet."""
 
     def __init__(self, image: ImageFile) -> None:
         image.load_prepare()
@@ -170,7 +170,7 @@ class _Decoder:
         self._rest = b""
 
     def feed(self, data: bytes | memoryview) -> bool:
-        """Decode, and say whether that finished the image."""
+        """Decode data; return whether the image is finished."""
         rest = self._rest + data if self._rest else data
         used, error = self._decoder.decode(rest)
         if used < 0 and error < 0:
@@ -179,22 +179,22 @@ class _Decoder:
         return bool(used < 0)
 
     def waits(self, data: bytes) -> bool:
-        """Feed ones after `data`, and say whether it passes over them: it waits for a marker.
+        """Feed `data` and then ones; return whether the decoder skips them to wait for a marker.
 
-        One that decodes leaves the last of them, since they are fewer than a block takes.
+        A decoder that still decodes leaves the last ones, as they are too few for a block.
         """
         self.feed(data)
         passed = [self.passes(_ONES) for _ in range(_PROBES)]
         return all(passed[_PROBES // 2 :])
 
     def passes(self, data: bytes) -> bool:
-        """Feed something, and say whether it leaves nothing of it."""
+        """Feed data; return whether the decoder uses all of them."""
         before = len(self._rest)
         self.feed(data)
         return len(self._rest) <= before
 
     def close(self) -> None:
-        """Give its memory back."""
+        """Free its memory."""
         self._decoder.cleanup()
 
 

@@ -1,4 +1,4 @@
-"""PNG: transparency in every depth, and damage in chunks that are not pixels."""
+"""PNG: transparency in every bit depth, and damaged chunks other than pixels."""
 
 import struct
 import zlib
@@ -12,20 +12,20 @@ MAGIC = b"\x89PNG\r\n\x1a\n"
 
 _PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _WORTH = (b"tRNS", b"iCCP", b"eXIf", b"acTL", b"fcTL", b"fdAT")
-"""Other chunks that change what is seen, kept where they are whole."""
+"""Other chunks that change the result; they are kept unless they are damaged."""
 
 _LONGEST = 2**20
-"""Bytes beyond which Pillow refuses an image for its text or profile."""
+"""Size in bytes of a text or profile beyond which Pillow refuses an image."""
 
 
 def without_damage(file: bytes) -> bytes | None:
-    """Return a PNG without its damaged chunks, and without those that do not change the pixels.
+    """Return a PNG without damaged chunks and without those that do not change the pixels.
 
     Args:
-        file: what could not be read.
+        file: the bytes of a file that could not be read.
 
     Returns:
-        None if there is nothing to leave out.
+        None if all chunks are needed.
     """
     at, kept = len(MAGIC), [MAGIC]
     while at + 12 <= len(file):
@@ -51,11 +51,11 @@ def _is_bomb(name: bytes, chunk: bytes) -> bool:
 
 
 def mend_transparency(image: Image.Image, head: bytes) -> None:
-    """Bring a transparent grey to the 8 bits that Pillow gives of one to four.
+    """Convert a transparent grey to the 8 bits to which Pillow converts the pixels.
 
     Args:
-        image: a PNG that was opened.
-        head: its first bytes.
+        image: a PNG, opened.
+        head: the first bytes of the file.
     """
     transparent = image.info.get("transparency")
     depth = head[24]
@@ -66,19 +66,19 @@ def mend_transparency(image: Image.Image, head: bytes) -> None:
 
 
 def has_deep_transparency(image: Image.Image, head: bytes) -> bool:
-    """Say whether a PNG has colours of 16 bits, one of which is transparent."""
+    """Return whether a PNG has 16-bit colours, one of which is transparent."""
     return head[24:26] == b"\x10\x02" and isinstance(image.info.get("transparency"), tuple)
 
 
 def load_deep(image: ImageFile, file: BinaryIO) -> Image.Image:
-    """Decode colours of 16 bits, one of which is transparent, to mode RGBA.
+    """Decode 16-bit colours, one of which is transparent, to mode RGBA.
 
-    Pillow compares the transparent colour with the upper bytes alone. So the image is decoded
-    again, to its lower bytes.
+    Pillow compares only the upper bytes with the transparent colour, so the image is decoded a
+    second time for the lower bytes.
 
     Args:
-        image: opened, not decoded yet.
-        file: what it was opened from.
+        image: the image, opened but not decoded.
+        file: the file that it was opened from.
     """
     colour = image.info["transparency"]
     image.load()

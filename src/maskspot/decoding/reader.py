@@ -1,4 +1,4 @@
-"""One file to pixels: told by its content, counted, decoded, brought upright and to mode RGB."""
+"""Reading one file: detect its format, check limits, decode, turn upright, convert to RGB."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from PIL.ImageFile import ImageFile
 
 from maskspot.decoding import jpeg, png, tiff
 from maskspot.decoding.animations import first_frame, uncovered
-from maskspot.decoding.budget import Limits
+from maskspot.decoding.budget import Budget
 from maskspot.decoding.flatten import flatten
 from maskspot.decoding.heif import open_other
 from maskspot.errors import ImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-"""What is decoded, told by content (never a format that runs a program, as EPS does); HEIC too
-when its plug-in is installed."""
+"""Supported formats, detected by content; none of them runs a program, as EPS does. HEIC is
+supported if its plug-in is installed."""
 
 _HEAD = 32
-"""Bytes that tell a format, and the size of most images."""
+"""Bytes from which the format is detected, and in most formats the size."""
 
-# EXIF 2.32, tag 274: what undoes each orientation. Pillow's own exif_transpose
-# rewrites the EXIF block too, and fails where that is damaged.
+# What undoes each orientation (EXIF 2.32, tag 274). Pillow's exif_transpose also rewrites the
+# EXIF block, and fails if that is damaged.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -42,10 +42,10 @@ class Opened:
     """An image that was read.
 
     Attributes:
-        rgb: its pixels, upright, in mode RGB; fewer than width x height where they were reduced.
-        width: of the image, upright, in pixels.
-        height: likewise.
-        format: JPEG, PNG..., by its content; None for pixels that are no file.
+        rgb: the upright image in mode RGB; smaller than width x height if it was reduced.
+        width: width of the upright image in pixels.
+        height: height of the upright image in pixels.
+        format: JPEG, PNG and so on, by content; None for pixels without a file.
     """
 
     rgb: Image.Image
@@ -56,60 +56,60 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How an image is to be read.
+    """How to read an image.
 
     Attributes:
-        limits: what decoding it may take.
-        least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, by its decoder, if width and
-            height keep this many pixels; 0 for never.
-        srgb: bring the colours of an embedded ICC profile to sRGB.
+        budget: limits on decoding.
+        least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if width and height keep at
+            least this many pixels; 0 for never.
+        srgb: convert images with an embedded ICC profile to sRGB.
     """
 
-    limits: Limits
+    budget: Budget
     least: int = 0
     srgb: bool = False
 
 
 def read_file(file: BinaryIO, wanted: Wanted) -> Opened:
-    """Read an image from an open file that can seek.
+    """Read an image from a seekable file.
 
     Raises:
-        ImageError: it cannot be read, for a reason that is known.
-        Exception: it is damaged; Pillow's decoders raise whatever it leads them to.
+        ImageError: it cannot be read, for a known reason.
+        Exception: it is damaged; the decoders of Pillow raise many kinds of errors.
     """
     file.seek(0)
     head = file.read(_HEAD)
     file.seek(0)
     if head.startswith(jpeg.MAGIC):
         data = file.read()
-        image, header = jpeg.open_jpeg(data, wanted.limits)
+        image, header = jpeg.open_jpeg(data, wanted.budget)
         with image:
             load = image.load if header is None else partial(jpeg.load_jpeg, image, data, header)
             return finish(image, wanted, load, 0 if header is None else header.memory)
     if head.startswith(png.MAGIC):
         return _read_png(file, head, wanted)
     if head.startswith(tiff.MAGIC):
-        with tiff.open_tiff(file, wanted.limits) as picture:
+        with tiff.open_tiff(file, wanted.budget) as picture:
             return finish(picture, wanted, picture.load)
-    with _open(file, head, wanted.limits) as picture:
+    with _open(file, head, wanted.budget) as picture:
         return finish(picture, wanted, partial(_load, picture, file))
 
 
-def _open(file: BinaryIO, head: bytes, limits: Limits) -> Image.Image:
+def _open(file: BinaryIO, head: bytes, budget: Budget) -> Image.Image:
     if head[8:12] == b"WEBP" and head[12:16] == b"VP8X":
-        # Its decoder clears a canvas as soon as it is opened.
-        limits.check_size(*(int.from_bytes(head[i : i + 3], "little") + 1 for i in (24, 27)))
+        # Its decoder allocates the canvas when the file is opened.
+        budget.check_size(*(int.from_bytes(head[i : i + 3], "little") + 1 for i in (24, 27)))
     try:
         return Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
         return open_other(file, FORMATS)
     except Image.DecompressionBombError:
-        text = f"more than the limit of {limits.pixels:,} pixels"
+        text = f"more than the limit of {budget.pixels:,} pixels"
         raise ImageError(text, "too large") from None
 
 
 def _load(image: Image.Image, file: BinaryIO) -> Image.Image:
-    """Decode an image of a format that may be an animation."""
+    """Decode an image that may be an animation."""
     box = first_frame(image, file)
     image.load()
     return image if box is None else uncovered(image, box)
@@ -117,7 +117,7 @@ def _load(image: Image.Image, file: BinaryIO) -> Image.Image:
 
 def _read_png(file: BinaryIO, head: bytes, wanted: Wanted) -> Opened:
     def read(stream: BinaryIO) -> Opened:
-        with _open(stream, head, wanted.limits) as image:
+        with _open(stream, head, wanted.budget) as image:
             png.mend_transparency(image, head)
             deep = png.has_deep_transparency(image, head)
             decode = png.load_deep if deep else _load
@@ -139,26 +139,26 @@ def _read_png(file: BinaryIO, head: bytes, wanted: Wanted) -> Opened:
 
 
 def finish(image: Image.Image, wanted: Wanted, load: Callable[[], Any], memory: int = 0) -> Opened:
-    """Decode an image that was opened, bring it upright, and to mode RGB.
+    """Decode an image, turn it upright, and convert it to mode RGB.
 
     Args:
-        image: opened, not decoded yet.
-        wanted: how it is to be read.
-        load: what decodes it; the image itself, or the one that this returns.
-        memory: that its decoder takes besides, in bytes.
+        image: the image, opened but not decoded.
+        wanted: how to read it.
+        load: decodes it, in place or as the image that it returns.
+        memory: additional memory of its decoder, in bytes.
     """
     (width, height), format = image.size, image.format
-    wanted.limits.check_size(width, height)
+    wanted.budget.check_size(width, height)
     if wanted.least:
         image.draft(None, (wanted.least, wanted.least))
-    wanted.limits.check(image, memory)
+    wanted.budget.check(image, memory)
     loaded = load()
     turn = _UPRIGHT.get(_orientation(image))
     profile = image.info.get("icc_profile") if wanted.srgb else None
     if isinstance(loaded, Image.Image):
         image = loaded
     if turn is not None:
-        wanted.limits.check(image, 4 * image.width * image.height)
+        wanted.budget.check(image, 4 * image.width * image.height)
     rgb = flatten(image, profile)
     if turn is not None:
         rgb = rgb.transpose(turn)
@@ -170,7 +170,7 @@ def finish(image: Image.Image, wanted: Wanted, load: Callable[[], Any], memory: 
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(0x0112, 1))
-    except Warning:  # that the caller turned into an error
+    except Warning:  # which the caller turned into an error
         raise
-    except Exception:  # a damaged EXIF block must not cost us the pixels
+    except Exception:  # the pixels may be fine although the EXIF block is damaged
         return 1

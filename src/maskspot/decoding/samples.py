@@ -1,4 +1,4 @@
-"""Samples of any depth, integers or floats, brought to the 8 bits that the network sees."""
+"""Conversion of samples of any bit depth, integers or floats, to 8 bits."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 _STRIP = 2**20
-"""Samples that are converted at a time: the floats of all would be eight times an image."""
+"""Number of samples converted at a time; as floats, all would take eight times the image."""
 
 _INTEGERS = (255.0, 65535.0, 2.0**32 - 1)
 _FLOATS = (1.0, 255.0, 65535.0)
 
 
 def strips(samples: NDArray[Any]) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-    """Give some rows at a time as floats; what is not a number is 0."""
+    """Yield some rows at a time as floats; NaN becomes 0."""
     step = max(1, _STRIP // max(1, samples[0].size))
     for top in range(0, len(samples), step):
         rows = slice(top, top + step)
@@ -24,21 +24,21 @@ def strips(samples: NDArray[Any]) -> Iterator[tuple[slice, NDArray[np.float64]]]
 
 
 def lowest_and_peak(samples: NDArray[Any]) -> tuple[float, float]:
-    """Return the least and the greatest sample."""
+    """Return the smallest and the largest sample."""
     ends = [(float(values.min()), float(values.max())) for _, values in strips(samples)]
     return min(low for low, _ in ends), max(high for _, high in ends)
 
 
 def to_8_bit(samples: NDArray[Any], peak: float | None = None) -> NDArray[np.uint8]:
-    """Bring samples to 0..255; below 0 is black.
+    """Convert samples to 0..255; negative ones are black.
 
-    Samples of up to 16 bits span their type. Others do not say what white is, so it is the least
-    usual value (1 for floats; 255; 65535; the greatest of 32 bits) that all but holds them, or
-    else their peak.
+    For unsigned 16-bit samples white is the largest value of the type. Other files do not say what
+    white is, so it is the smallest common value (1 for floats; 255; 65535; the largest 32-bit
+    integer) that the peak exceeds by at most a tenth, or else the peak.
 
     Args:
-        samples: of any shape (H, ...), integers or floats.
-        peak: the greatest of them; None looks for it.
+        samples: integers or floats of any shape (H, ...).
+        peak: the largest sample; None to compute it.
     """
     if samples.dtype.itemsize == 2 and samples.dtype.kind == "u":
         white = 65535.0
@@ -58,7 +58,7 @@ def _white(peak: float, kind: str) -> float:
 
 
 def deep_grey(image: Image.Image) -> Image.Image:
-    """Bring an image of mode I;16, I or F to mode L; a transparent value becomes white."""
+    """Convert an image of mode I;16, I or F to mode L; a transparent value becomes white."""
     samples = np.asarray(image)
     grey = to_8_bit(samples)
     transparent = image.info.get("transparency")

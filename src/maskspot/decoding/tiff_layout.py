@@ -1,4 +1,4 @@
-"""How a TIFF's samples lie in the file, as its tags say."""
+"""The layout of the samples in a TIFF, from its tags."""
 
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -13,12 +13,12 @@ COLOURS = {
     32803: ("raw camera data", 1), 32844: ("LogL", 1), 32845: ("LogLuv", 3),
     34892: ("linear raw camera data", 3),
 }  # fmt: skip
-"""TIFF's photometric interpretations, and how many samples each has."""
+"""Photometric interpretations of TIFF, and the number of samples of each."""
 
 _KINDS = {1: "integer", 2: "signed integer", 3: "float", 4: "untyped", 5: "complex", 6: "complex"}
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 RAW, OLD_JPEG = 1, 6
-ASSOCIATED = 1  # the alpha that colours were multiplied with
+ASSOCIATED = 1  # premultiplied alpha
 
 _COMPRESSIONS = {
     1: "uncompressed", 2: "CCITT", 3: "CCITT group 3", 4: "CCITT group 4", 5: "LZW",
@@ -29,8 +29,8 @@ _COMPRESSIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """How a TIFF's samples lie in the file: its tags, by their names in TIFF 6.0."""
+class TiffLayout:
+    """The layout of the samples in a TIFF: its tags, by their names in TIFF 6.0."""
 
     order: str
     width: int
@@ -50,28 +50,34 @@ class Layout:
 
     @property
     def samples(self) -> int:
-        """How many a pixel has."""
+        """Number of samples per pixel."""
         return len(self.bits)
 
     @property
     def colours(self) -> int:
-        """How many of them are colours; those after them are transparency, or anything."""
+        """Number of samples that are colours; those after them are alpha or anything else."""
         return COLOURS.get(self.photometric, ("", self.samples))[1]
 
     def __str__(self) -> str:
-        """Describe it: `32-bit float RGB, in planes, LZW`."""
+        """Return a description such as `32-bit float RGB, planar, LZW`."""
         depths = "/".join(map(str, sorted(set(self.bits))))
         kind = " and ".join(_KINDS.get(each, "unknown") for each in sorted(set(self.kinds)))
         colour = COLOURS.get(self.photometric, (f"photometric {self.photometric}", 0))[0]
         more = self.samples - self.colours
-        words = [f"{depths}-bit {kind} {colour}" + (f" and {more} more samples" if more else "")]
-        words += ["in planes"] if self.planar else []
+        words = [f"{depths}-bit {kind} {colour}" + (f" with {more} extra samples" if more else "")]
+        words += ["planar"] if self.planar else []
         words.append(_COMPRESSIONS.get(self.compression, f"compression {self.compression}"))
         return ", ".join(words)
 
 
+def not_supported(layout: TiffLayout, reason: str) -> ImageError:
+    """Return the error for a layout that is not decoded."""
+    text = f"this kind of TIFF is not supported: {layout} ({reason}); save it as PNG"
+    return ImageError(text, "unsupported")
+
+
 def read_tags(file: BinaryIO) -> ImageFileDirectory_v2:
-    """Read the tags of a TIFF's first image."""
+    """Read the tags of the first image in a TIFF."""
     head = file.read(8)
     if head[2:4] in (b"+\0", b"\0+"):
         head += file.read(8)
@@ -82,29 +88,33 @@ def read_tags(file: BinaryIO) -> ImageFileDirectory_v2:
 
 
 def numbers(tags: ImageFileDirectory_v2, tag: int, default: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a tag's numbers, be they one or several."""
+    """Return the numbers of a tag, one or several."""
     found = tags.get(tag, default)
     return tuple(map(int, found)) if isinstance(found, tuple) else (int(found),)
 
 
-def read_layout(tags: ImageFileDirectory_v2) -> Layout:
-    """Read a layout; raises `ImageError` where an image has none."""
+def read_layout(tags: ImageFileDirectory_v2) -> TiffLayout:
+    """Read the layout of an image.
+
+    Raises:
+        ImageError: it has no width, height or pixels.
+    """
 
     def number(tag: int, default: int) -> int:
         return numbers(tags, tag, (default,))[0]
 
     if 256 not in tags or 257 not in tags:
-        raise ImageError("damaged TIFF: it has no width or height")
+        raise ImageError("damaged TIFF: no width or height")
     width, height, compression = number(256, 0), number(257, 0), number(259, RAW)
     old = compression == OLD_JPEG
     samples = number(277, 3 if old else 1)
     if not 1 <= samples <= 65535 or width < 1 or height < 1:
-        raise ImageError("damaged TIFF: it has no pixels")
+        raise ImageError("damaged TIFF: no pixels")
     bits = numbers(tags, 258, (1,))[:samples]
     kinds = numbers(tags, 339, (UNSIGNED,))[:samples]
     tiled = 322 in tags
     chunk = (number(322, width), number(323, height))
-    return Layout(
+    return TiffLayout(
         order=">" if tags.prefix == b"MM" else "<",
         width=width,
         height=height,

@@ -1,4 +1,4 @@
-"""TIFF's strips and tiles to pixels, for the layouts that Pillow does not decode rightly."""
+"""Decoding of TIFF strips and tiles, for layouts that Pillow does not decode correctly."""
 
 import struct
 from collections.abc import Iterator
@@ -10,21 +10,29 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from maskspot.decoding.samples import lowest_and_peak, to_8_bit
-from maskspot.decoding.tiff_layout import ASSOCIATED, FLOAT, RAW, SIGNED, UNSIGNED, Layout
+from maskspot.decoding.tiff_layout import (
+    ASSOCIATED,
+    FLOAT,
+    RAW,
+    SIGNED,
+    UNSIGNED,
+    TiffLayout,
+    not_supported,
+)
 from maskspot.errors import ImageError
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-"""Bytes whose first bit is the least, as `FillOrder` may say, by their usual order."""
+"""Translation of bytes whose first bit is the least significant (`FillOrder` 2)."""
 
 
-def bytes_to_a_pixel(layout: Layout) -> int:
-    """Return how many bytes a pixel takes until it has 8 bits to a sample."""
+def bytes_to_a_pixel(layout: TiffLayout) -> int:
+    """Return the bytes that a pixel takes before its samples have 8 bits."""
     kept = layout.colours + bool(_alpha(layout))
     return kept * 5 if _is_deep(layout) else kept
 
 
-def decode(file: BinaryIO, layout: Layout) -> Image.Image:
-    """Decode to mode L, RGB, RGBA or CMYK.
+def decode(file: BinaryIO, layout: TiffLayout) -> Image.Image:
+    """Decode an image to mode L, RGB, RGBA or CMYK.
 
     Raises:
         ImageError: it is damaged.
@@ -36,49 +44,50 @@ def decode(file: BinaryIO, layout: Layout) -> Image.Image:
     samples = np.zeros((layout.height, layout.width, kept), kind)
     for area, plane, chunk in _chunks(file, layout):
         part = samples[area] if plane is None else samples[area][..., plane : plane + 1]
-        # Tiles at the edges reach beyond the image; samples that are no colours are dropped.
+        # Tiles at the edges extend beyond the image; samples other than colours are dropped.
         inside = chunk[: part.shape[0], : part.shape[1], : part.shape[2]]
-        with np.errstate(over="ignore"):  # float64's largest become infinite
+        with np.errstate(over="ignore"):  # the largest float64 values become infinite
             part[...] = inside if deep else _shallow(inside, layout)
     return _image(_level(samples, layout) if deep else samples, layout, alpha)
 
 
-def _is_deep(layout: Layout) -> bool:
-    """Say whether samples are kept as they are until all are known."""
+def _is_deep(layout: TiffLayout) -> bool:
+    """Return whether samples are only converted once all are known."""
     return layout.bits[0] > 16 or layout.kinds[0] != UNSIGNED
 
 
-def _alpha(layout: Layout) -> int:
-    """Return what the sample after the colours is: (associated) alpha, or 0 for anything else."""
+def _alpha(layout: TiffLayout) -> int:
+    """Return which alpha follows the colours: associated (1), unassociated (2), or none (0)."""
     if layout.samples <= layout.colours:
         return 0
     if layout.extra:
         return layout.extra[0] if layout.extra[0] in (ASSOCIATED, 2) else 0
-    # RGB of four samples that says nothing of the fourth: as Pillow takes it.
+    # RGB with a fourth sample of unspecified meaning is alpha, as in Pillow.
     return 2 if layout.photometric == 2 and layout.samples == 4 else 0
 
 
-def _is_lab(layout: Layout) -> bool:
+def _is_lab(layout: TiffLayout) -> bool:
     return layout.photometric in (8, 9)
 
 
-def _shallow(chunk: NDArray[Any], layout: Layout) -> NDArray[np.uint8]:
-    """Bring unsigned samples of up to 16 bits to 8."""
+def _shallow(chunk: NDArray[Any], layout: TiffLayout) -> NDArray[np.uint8]:
+    """Convert unsigned samples of up to 16 bits to 8 bits."""
     top = 2 ** layout.bits[0] - 1
     table = np.rint(np.arange(top + 1) * (255 / top)).astype(np.uint8)
-    if _is_lab(layout):  # two of them have a sign
+    if _is_lab(layout):  # two of its samples are signed
         table = (np.arange(top + 1) >> layout.bits[0] - 8).astype(np.uint8)
     found = np.empty(chunk.shape, np.uint8)
-    for row, numbers in zip(found, chunk, strict=True):  # numpy makes indices of 64 bits of each
+    for row, numbers in zip(
+        found, chunk, strict=True
+    ):  # by rows, as numpy converts indices to 64 bits
         row[...] = table[numbers]
     return found
 
 
-def _level(samples: NDArray[Any], layout: Layout) -> NDArray[np.uint8]:
+def _level(samples: NDArray[Any], layout: TiffLayout) -> NDArray[np.uint8]:
     lowest, peak = lowest_and_peak(samples)
     if layout.kinds[0] == SIGNED and lowest < 0:
-        words = "its samples below zero have no agreed black"
-        raise ImageError(f"this kind of TIFF is not supported: {layout}; {words}", "unsupported")
+        raise not_supported(layout, "samples below zero have no agreed meaning")
     if layout.kinds[0] == UNSIGNED and layout.bits[0] < 32:
         top = 2 ** layout.bits[0] - 1
         found: NDArray[np.uint8] = np.rint(samples * (255 / top)).astype(np.uint8)
@@ -86,15 +95,15 @@ def _level(samples: NDArray[Any], layout: Layout) -> NDArray[np.uint8]:
     return to_8_bit(samples, peak)
 
 
-def _image(samples: NDArray[np.uint8], layout: Layout, alpha: int) -> Image.Image:
+def _image(samples: NDArray[np.uint8], layout: TiffLayout, alpha: int) -> Image.Image:
     colours, size = samples[..., : layout.colours], (layout.width, layout.height)
     mask = samples[..., -1:]
-    if alpha == ASSOCIATED:  # the colours were multiplied with it
+    if alpha == ASSOCIATED:  # premultiplied
         whole = (colours.astype(np.uint16) * 255 + mask // 2) // np.maximum(mask, 1)
         colours = np.minimum(whole, 255).astype(np.uint8)
     if layout.photometric == 0:
         colours = 255 - colours
-    if layout.photometric == 9:  # as 8, but for where zero is
+    if layout.photometric == 9:  # as 8, with another zero
         colours = colours ^ np.array([0, 128, 128], np.uint8)
     mode = "LAB" if _is_lab(layout) else {1: "L", 3: "RGB", 4: "CMYK"}[layout.colours]
     image = Image.frombytes(mode, size, colours.tobytes())
@@ -106,9 +115,9 @@ def _image(samples: NDArray[np.uint8], layout: Layout, alpha: int) -> Image.Imag
 
 
 def _chunks(
-    file: BinaryIO, layout: Layout
+    file: BinaryIO, layout: TiffLayout
 ) -> Iterator[tuple[tuple[slice, slice], int | None, NDArray[Any]]]:
-    """Give each strip or tile: its place in the image, its plane (None: all), its samples."""
+    """Yield each strip or tile: its area in the image, its plane (None for all), its samples."""
     width, rows = layout.chunk
     across, down = -(-layout.width // width), -(-layout.height // rows)
     planes = layout.samples if layout.planar else 1
@@ -131,12 +140,12 @@ def _chunks(
 
 
 def _unpacked(
-    file: BinaryIO, layout: Layout, count: int | None, line: int, rows: int
+    file: BinaryIO, layout: TiffLayout, count: int | None, line: int, rows: int
 ) -> NDArray[np.uint8]:
-    """Return a strip's or tile's bytes, uint8 (rows, line).
+    """Return the bytes of a strip or tile, uint8 (rows, line).
 
-    Compressed ones are wrapped as a grey TIFF of 8 bits and as many columns as a row has bytes:
-    so libtiff undoes the compression, and takes the bytes for nothing else.
+    Compressed data are wrapped as an 8-bit grey TIFF with as many columns as a row has bytes, so
+    that libtiff only decompresses them.
     """
     size = line * rows
     if layout.compression == RAW:
@@ -145,7 +154,7 @@ def _unpacked(
             data = data.translate(_REVERSED)
     else:
         if count is None:
-            raise ImageError("damaged TIFF: it does not say how long its strips are")
+            raise ImageError("damaged TIFF: the lengths of its strips are missing")
         packed = file.read(count)
         tags = {256: line, 257: rows, 258: 8, 259: layout.compression, 262: 1, 277: 1, 278: rows}
         tags |= {266: layout.fill_order, 273: 8 + 2 + 12 * 10 + 4, 279: len(packed)}
@@ -154,16 +163,16 @@ def _unpacked(
         with Image.open(BytesIO(whole), formats=("TIFF",)) as image:
             data = image.tobytes()
     if len(data) < size:
-        raise ImageError("truncated TIFF: its data end early")
+        raise ImageError("truncated TIFF: the image data end early")
     return np.frombuffer(data, np.uint8).reshape(rows, line)
 
 
-def _numbered(data: NDArray[np.uint8], layout: Layout, shape: tuple[int, int]) -> NDArray[Any]:
-    """Return samples (rows, width, samples) from a strip's bytes."""
+def _numbered(data: NDArray[np.uint8], layout: TiffLayout, shape: tuple[int, int]) -> NDArray[Any]:
+    """Return the samples (rows, width, samples) in the bytes of a strip."""
     depth, kind, (width, each) = layout.bits[0], layout.kinds[0], shape
     if layout.predictor == 3:
-        # Adobe's: rows of the samples' first bytes, then their second..., each the difference
-        # to the byte before it.
+        # Adobe's predictor: each row has the first bytes of all samples, then the second ones and
+        # so on, each as the difference to the byte before.
         size = depth // 8
         sums = data.reshape(len(data), -1, each).cumsum(axis=1, dtype=np.uint8)
         parts = sums.reshape(len(data), size, width * each).swapaxes(1, 2)
@@ -185,7 +194,7 @@ def _numbered(data: NDArray[np.uint8], layout: Layout, shape: tuple[int, int]) -
 
 
 def _from_bits(row: NDArray[np.uint8], depth: int, shape: tuple[int, int]) -> NDArray[np.uint32]:
-    """Return the samples of one row whose bits follow each other, the greatest first."""
+    """Return the samples of one row of packed bits, the most significant first."""
     bits = np.unpackbits(row)[: shape[0] * shape[1] * depth].reshape(-1, depth)
     weights = np.uint32(1) << np.arange(depth - 1, -1, -1, dtype=np.uint32)
     found: NDArray[np.uint32] = (bits * weights).sum(axis=1, dtype=np.uint32)

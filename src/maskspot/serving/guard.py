@@ -1,8 +1,8 @@
-"""Who may ask: the token, and no web page of another site.
+"""Access control: the token, and no requests by web pages of other sites.
 
-A server on loopback is within reach of every page that its user's browser opens. Such a page must
-not use it: not across sites (the browser says where a request comes from), and not under a name of
-its own that it lets point to 127.0.0.1 (DNS rebinding: then the Host is that name).
+Every page that a user's browser opens can reach a server on loopback. Such a page must not be able
+to use it, neither across sites (the browser says where a request comes from) nor under a name of
+its own that resolves to 127.0.0.1 (DNS rebinding, where the Host header is that name).
 """
 
 import hmac
@@ -25,21 +25,21 @@ _OPEN = ("/", "/docs", "/openapi.json", "/healthz")
 
 @dataclass(frozen=True)
 class Guard:
-    """Decides who is answered.
+    """Decides which requests are answered.
 
     Attributes:
-        token: that clients must know; None lets all in.
-        hosts: names that the server goes by, besides addresses and localhost.
+        token: the token that clients must send; None if they need none.
+        hosts: names of the server, besides addresses and localhost.
     """
 
     token: str | None = field(default=None, repr=False)
     hosts: frozenset[str] = frozenset()
 
     def check(self, method: str, path: str, headers: Mapping[str, str]) -> None:
-        """Let a request pass.
+        """Check a request.
 
         Raises:
-            Refusal: it must not.
+            Refusal: it has no access.
         """
         if self.token is None:
             self._check_host(headers.get("host"))
@@ -49,11 +49,13 @@ class Guard:
             self._check_token(headers.get("authorization", ""))
 
     def _check_host(self, host: str | None) -> None:
-        if host is None:  # no browser leaves it out
+        if host is None:  # all browsers send it
             return
         name = _name(host)
         if name is None or not (name == "localhost" or name in self.hosts or is_address(name)):
-            raise Refusal(403, "the Host is no name of this server; --allow-host adds one")
+            raise Refusal(
+                403, "the Host header does not name this server; allow-host can add names"
+            )
 
     def _check_token(self, header: str) -> None:
         if self.token is None:
@@ -67,7 +69,7 @@ class Guard:
 
 
 def _check_site(headers: Mapping[str, str]) -> None:
-    """Refuse what a browser sends on behalf of another site's page."""
+    """Refuse requests that a browser sends on behalf of another site's page."""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
         foreign = site not in ("same-origin", "none")
@@ -78,7 +80,7 @@ def _check_site(headers: Mapping[str, str]) -> None:
 
 
 def _name(host: str) -> str | None:
-    """Return a Host without its port."""
+    """Return the name in a Host header, without its port."""
     try:
         return urlsplit(f"//{host}").hostname
     except ValueError:
@@ -86,7 +88,7 @@ def _name(host: str) -> str | None:
 
 
 def is_address(name: str) -> bool:
-    """Say whether a host is an IP address, and no name."""
+    """Return whether a host is an IP address rather than a name."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -95,24 +97,25 @@ def is_address(name: str) -> bool:
 
 
 def find_token(file: Path | None) -> str | None:
-    """Return the token of a file, else of the environment, else None.
+    """Return the token from a file, else from the environment, else None.
 
     Raises:
         UsageError: the file cannot be read, or what was found is no token; never says what it is.
     """
-    where: object = file or VARIABLE
+    where = f"{file}" if file else VARIABLE
     try:
         content = file.read_bytes()[:10_000] if file else os.environ.get(VARIABLE, "").encode()
     except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}") from None
+        raise UsageError(f"{file}: {error.strerror}", argument="token_file") from None
     token = content.decode("ascii", "replace").strip()
     if not token and not file:
         return None
     if len(token) < _SHORTEST or not (token.isascii() and token.isprintable()) or " " in token:
-        raise UsageError(f"{where}: a token is {_SHORTEST} or more letters, digits and signs")
+        text = f"a token must be {_SHORTEST} or more letters, digits and signs"
+        raise UsageError(f"{where}: {text}", argument="token_file" if file else None)
     return token
 
 
 def known_hosts(names: Iterable[str]) -> frozenset[str]:
-    """Return names as a Host has them."""
+    """Return names in the form in which they are compared with the Host header."""
     return frozenset(name.lower().strip() for name in names)

@@ -1,4 +1,4 @@
-"""What one client may ask of the server, and the answer to whoever asks for more."""
+"""Limits on what clients may send, and the errors for those who exceed them."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,23 +7,26 @@ from dataclasses import dataclass, field
 from maskspot.errors import UsageError
 
 CONNECTIONS = 500
-"""Connections at once: half of the files that a process may usually have open."""
+"""Largest number of connections: half of the files that a process may usually have open."""
 
 _LONGEST = 3600  # seconds
+
+_IMAGE = 15
+"""Ratio of the timeout of a request to the CPU time for decoding one image."""
 
 _BODIES = 8
 """Times the largest body that the bodies of all requests may take together."""
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Limits on requests; on the pixels of an image, see `Predictor`.
+class RequestLimits:
+    """Limits on requests; `Predictor` limits the pixels of an image.
 
     Attributes:
-        max_body: bytes of a request's body.
-        max_images: of a request.
-        timeout: seconds for a request, from its headers to its scores.
-        concurrency: requests that are scored, or wait for it, at once.
+        max_body: size of the body of a request, in bytes.
+        max_images: number of images in a request.
+        timeout: seconds from the headers of a request to its scores.
+        concurrency: number of requests that are scored or wait for it at once.
     """
 
     max_body: int = 32_000_000
@@ -31,22 +34,27 @@ class Limits:
     timeout: float = 30.0
     concurrency: int = 64
 
+    @property
+    def image_seconds(self) -> float:
+        """CPU time in seconds that decoding one image may take."""
+        return self.timeout / _IMAGE
+
     def __post_init__(self) -> None:
         most = {"timeout": _LONGEST, "concurrency": CONNECTIONS}
         for name in ("max_body", "max_images", "timeout", "concurrency"):
             value, limit = getattr(self, name), most.get(name)
             if not value > 0 or (limit and value > limit):
-                upto = f" and up to {limit}" if limit else ""
-                raise UsageError(f"{name}: {value} is not above 0{upto}")
+                text = f"must be above 0 and at most {limit}" if limit else "must be above 0"
+                raise UsageError(f"{text}, not {value}", argument=name)
 
 
-class Refusal(Exception):  # noqa: N818  # no error of ours: a client gets what it asked for
-    """A request that is not answered as it asks.
+class Refusal(Exception):  # noqa: N818  # not an error of the server
+    """A request that is answered with an error.
 
     Attributes:
-        status: of HTTP.
-        reason: for the client, in a sentence.
-        headers: of the answer.
+        status: HTTP status.
+        reason: what the client is told.
+        headers: additional headers of the answer.
     """
 
     def __init__(self, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
@@ -55,35 +63,35 @@ class Refusal(Exception):  # noqa: N818  # no error of ours: a client gets what 
 
 
 def overload(reason: str) -> Refusal:
-    """Return the refusal of what could be answered later."""
+    """Return the refusal of a request that could be answered later."""
     return Refusal(429, reason, {"Retry-After": "1"})
 
 
 @dataclass
 class Load:
-    """What is going on now; used by the event loop alone, so it needs no lock.
+    """The current load. Only the event loop uses it, so it needs no lock.
 
     Attributes:
-        limits: that hold.
-        scoring: requests that are scored, or wait for it.
-        buffered: bytes of bodies that are held.
+        limits: limits on requests.
+        scoring: number of requests that are scored or wait for it.
+        buffered: size of all bodies in memory, in bytes.
     """
 
-    limits: Limits
+    limits: RequestLimits
     scoring: int = field(default=0, init=False)
     buffered: int = field(default=0, init=False)
 
     def check(self) -> None:
-        """Refuse at once what would be refused later, before its body is sent."""
+        """Refuse a request before its body is sent if it would be refused afterwards."""
         if self.scoring >= self.limits.concurrency:
             raise overload(f"{self.scoring} requests are being scored; try again")
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Hold a place among those that are scored. Slow senders hold none: they have no body yet.
+        """Occupy one of the places for requests with a complete body.
 
         Raises:
-            Refusal: all are taken.
+            Refusal: all places are occupied.
         """
         self.check()
         self.scoring += 1
@@ -94,7 +102,7 @@ class Load:
 
 
 class Upload:
-    """The body of a request, while it comes; its bytes count until the `with` ends."""
+    """The body of a request while it arrives; it counts until the `with` block ends."""
 
     def __init__(self, load: Load) -> None:
         self._load, self._content, self._held = load, bytearray(), 0
@@ -106,7 +114,7 @@ class Upload:
         self._load.buffered -= self._held
 
     def check(self, size: int) -> None:
-        """Look at what a body is, or says it is.
+        """Check the size that a body has or is said to have.
 
         Raises:
             Refusal: it is too large.
@@ -116,7 +124,7 @@ class Upload:
             raise Refusal(413, f"the body is larger than the limit of {limit:,} bytes")
 
     def add(self, part: bytes) -> None:
-        """Take up a part.
+        """Add a part.
 
         Raises:
             Refusal: the body is too large, or all bodies together are.
@@ -129,6 +137,6 @@ class Upload:
         self._content += part
 
     def take(self) -> bytearray:
-        """Return the body, and keep it no longer: what is made of it is as large."""
+        """Return the body without keeping it, as the images found in it are as large."""
         content, self._content = self._content, bytearray()
         return content

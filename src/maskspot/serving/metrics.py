@@ -1,4 +1,4 @@
-"""What the server counts, in the format of Prometheus."""
+"""Metrics of the server, in the format of Prometheus."""
 
 from collections.abc import Callable, Iterable
 
@@ -31,23 +31,25 @@ class Metrics:
         self._images = Counter("maskspot_images", "Images.", ["status"], registry=self._registry)
         self._seconds = Histogram(
             "maskspot_request_seconds",
-            "From a request's headers to its answer.",
+            "Seconds from the headers of a request to its answer.",
             ["path"],
             buckets=_SECONDS,
             registry=self._registry,
         )
         self._batches = Histogram(
             "maskspot_batch_images",
-            "Images that a thread took at once.",
+            "Images that a thread scored at once.",
             buckets=_SIZES,
             registry=self._registry,
         )
         self.in_flight = Gauge(
-            "maskspot_requests_in_flight", "Requests now.", registry=self._registry
+            "maskspot_requests_in_flight",
+            "Requests that are being answered.",
+            registry=self._registry,
         )
 
     def show(self, name: str, what: str, value: Callable[[], float]) -> None:
-        """Show a number that is asked for when the metrics are."""
+        """Add a gauge whose value is read when the metrics are."""
         Gauge(name, what, registry=self._registry).set_function(value)
 
     def batch(self, size: int) -> None:
@@ -65,5 +67,5 @@ class Metrics:
             self._images.labels(score.status).inc()
 
     def text(self) -> bytes:
-        """Return all of them, as Prometheus reads them."""
+        """Return all metrics in the format of Prometheus."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""What every request passes: the guard, the clock, the counters, and headers for its answer."""
+"""Middleware around every request: access control, timeout, metrics and security headers."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 GONE = 499
-"""What is counted for a client that went away: no status of HTTP."""
+"""Status that is counted for a client that disconnected; it is not one of HTTP."""
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -32,8 +32,8 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-_LINGER = 2.0  # seconds that a client may go on sending what is not wanted
-_SPARE = 10.0  # seconds beyond a request's own time, in which its client must take the answer
+_LINGER = 2.0  # seconds for which the rest of an unwanted body is read
+_SPARE = 10.0  # seconds beyond the timeout in which the client must read its answer
 
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 
@@ -41,24 +41,24 @@ _log = logging.getLogger("maskspot.serving")
 
 
 class Front:
-    """An ASGI application around another."""
+    """An ASGI application that wraps another one."""
 
     def __init__(
         self, app: App, guard: Guard, metrics: Metrics, timeout: float, paths: Iterable[str]
     ) -> None:
-        """Stand before an application.
+        """Wrap an application.
 
         Args:
             app: the application.
-            guard: who may ask it.
+            guard: who has access.
             metrics: where requests are counted.
             timeout: seconds that the application takes at most.
-            paths: those that are counted apart.
+            paths: paths that are counted separately.
         """
         self._app, self._guard, self._metrics = app, guard, metrics
         self._timeout, self._paths = timeout, frozenset(paths)
         self.cut_off = 0
-        """Requests that the end of the server has cut off."""
+        """Number of requests that were cut off because the server had to stop."""
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -71,9 +71,12 @@ class Front:
             try:
                 async with asyncio.timeout(self._timeout + _SPARE):
                     await self._answer(scope, exchange)
-            except TimeoutError:  # it does not read: uvicorn closes the connection
-                exchange.status = exchange.status or GONE
-            except asyncio.CancelledError:  # the server has to end
+            except TimeoutError:
+                if not exchange.status:
+                    answer = error(429, "not answered in time; try again", {"Retry-After": "1"})
+                    await answer(scope, receive, exchange.send)
+                # Otherwise the client does not read its answer, and uvicorn closes the connection.
+            except asyncio.CancelledError:  # the server has to stop
                 self.cut_off += 1
                 if not exchange.status:
                     await error(503, "the server is stopping")(scope, receive, exchange.send)
@@ -96,16 +99,16 @@ class Front:
 
 
 def own_path(scope: Message) -> str:
-    """Return a request's path below where the application is mounted, as its routes have it."""
+    """Return the path of a request relative to where the application is mounted."""
     path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
     inside = path.removeprefix(root) if root else path
     return (inside or "/") if inside[:1] in ("", "/") else path
 
 
 def _in_origin_form(scope: Message) -> Message:
-    """Return a request as if its target were a path, where it is a URL (RFC 9112, 3.2.2).
+    """Return a request whose target is a path, also where it was a URL (RFC 9112, 3.2.2).
 
-    The URL's host then stands for the Host, which must be ignored.
+    The host of the URL then replaces the Host header, which must be ignored.
     """
     raw = scope.get("raw_path") or b""
     found = _ABSOLUTE.match(raw)
@@ -122,10 +125,10 @@ def _in_origin_form(scope: Message) -> Message:
 
 
 class _Exchange:
-    """A request and its answer, as they go by.
+    """A request and its answer as they pass through.
 
     Attributes:
-        status: of the answer, once it begins; 0 before.
+        status: status of the answer; 0 until it begins.
     """
 
     def __init__(self, receive: Receive, send: Send) -> None:
@@ -148,8 +151,8 @@ class _Exchange:
                 headers["Connection"] = "close"
             message = {**message, "headers": headers.raw}
         elif not self._read and not message.get("more_body"):
-            # Closed at once, a connection with a body under way is reset, and the client never
-            # sees why: so the answer goes out, and the rest of the body nowhere.
+            # If a connection is closed while a body is arriving it is reset, and the client never
+            # sees the answer. So the answer is sent, and the rest of the body is dropped.
             await self._send({**message, "more_body": True})
             await self._drain()
             message = {"type": "http.response.body", "body": b""}

@@ -1,35 +1,34 @@
-"""The API, as OpenAPI describes it."""
+"""The OpenAPI document of the API."""
 
 from typing import Any
 
 from maskspot._version import __version__
-from maskspot.serving.limits import Limits
+from maskspot.serving.limits import RequestLimits
 from maskspot.serving.uploads import FORM, JSON, NAME
 
 _NUMBER, _TEXT, _COUNT = ({"type": [kind, "null"]} for kind in ("number", "string", "integer"))
 _SIGN = "[A-Za-z0-9+/]"  # of base64
 _BYTES = {"type": "string", "format": "binary"}
 _ERRORS = {
-    400: "not HTTP as it should be",
+    400: "not a valid HTTP request",
     401: "the token is missing or wrong",
-    403: "asked by a page of another site, or under a Host that is not this server's",
+    403: "sent by a page of another site, or with a Host header that does not name this server",
     404: "no such path",
-    405: "not a method of this path",
-    408: "headers or body did not come in time",
+    405: "the method is not supported for this path",
+    408: "headers or body did not arrive in time",
     413: "the body is too large",
-    415: "a Content-Type or Content-Encoding that is not understood",
-    422: "the body or the query is not of the form described here",
-    429: "too much at once, or not scored in time: try again, as Retry-After says",
+    415: "the Content-Type or Content-Encoding is not supported",
+    429: "too many requests, or not scored in time: try again after Retry-After seconds",
 }
 
 
-def document(limits: Limits, max_pixels: int, token: object) -> dict[str, Any]:
+def document(limits: RequestLimits, max_pixels: int, token: object) -> dict[str, Any]:
     """Return the OpenAPI document.
 
     Args:
-        limits: on requests.
-        max_pixels: of an image.
-        token: whether clients must know one.
+        limits: limits on requests.
+        max_pixels: largest number of pixels of an image.
+        token: whether clients must send a token.
     """
     security: dict[str, Any] = {"security": [{"token": []}]} if token else {}
     closed = [401] if token else [403]
@@ -39,26 +38,28 @@ def document(limits: Limits, max_pixels: int, token: object) -> dict[str, Any]:
                 "operationId": "predict",
                 "summary": "Score images",
                 "description": (
-                    "How likely does each image show at least one face mask? The results are in "
+                    "How likely is it that each image shows a face mask? The results are in "
                     f"the order of the images. Up to {limits.max_images} images in up to "
                     f"{limits.max_body:,} bytes, each of up to {max_pixels:,} pixels, in "
                     f"{limits.timeout:g} seconds. An image that cannot be read is a result with "
-                    "its error. Addresses are not fetched."
+                    "its error; if it was sent alone, not in a form or in JSON, the status is 422. "
+                    "URLs are not fetched."
                 ),
                 "parameters": [_HEATMAP_PARAMETER],
                 "requestBody": {"required": True, "content": _contents(limits)},
                 "responses": {
                     **_answer("Results, one for each image", "Answer"),
-                    **_errors(400, 401, 403, 408, 413, 415, 422, 429),
+                    **_errors(400, 401, 403, 408, 413, 415, 429),
+                    "422": _UNPROCESSABLE,
                 },
                 **security,
             }
         },
         "/v1/model": _get("model", "The model, and the limits", "Model", closed),
-        "/healthz": _get("health", "Is the server up?", "Health", [403]),
+        "/healthz": _get("health", "Whether the server answers", "Health", [403]),
         "/metrics": _text("metrics", "Counters for Prometheus", "text/plain", closed),
         "/openapi.json": _get("openapi", "This document", None, [403]),
-        "/docs": _text("docs", "This document, to read", "text/html", [403]),
+        "/docs": _text("docs", "This document as a page", "text/html", [403]),
         "/": _text("page", "The page to drop pictures on", "text/html", [403]),
     }
     for path in ("/v1/model", "/metrics"):
@@ -82,13 +83,13 @@ _BEARER = {"type": "http", "scheme": "bearer"}
 _HEATMAP_PARAMETER = {
     "name": "heatmap",
     "in": "query",
-    "description": "1: show where the mask is, too.",
+    "description": "1 to show where the mask is.",
     "schema": {"type": "string", "enum": ["0", "1"], "default": "0"},
 }
 
 
-def _contents(limits: Limits) -> dict[str, Any]:
-    """Return what may be sent to be scored."""
+def _contents(limits: RequestLimits) -> dict[str, Any]:
+    """Return the schemas of request bodies."""
     count = {"minItems": 1, "maxItems": limits.max_images}
     image = {
         "type": "object",
@@ -168,19 +169,29 @@ _RESULT = _object(
     error={**_TEXT, "description": "Why it could not be scored."},
     width=_COUNT,
     height=_COUNT,
-    format={**_TEXT, "description": "JPEG, PNG... as its content has it."},
+    format={**_TEXT, "description": "JPEG, PNG and so on, by the content."},
     optional={
         "heatmap": {
             "anyOf": [_ROWS, {"type": "null"}],
-            "description": "What each part of the image adds to the probability's logit.",
+            "description": "What each part of the image adds to the logit of the probability.",
         },
         "overlay": {
             "anyOf": [_ROWS, {"type": "null"}],
-            "description": "How much each part speaks for a mask, from 0 to the probability: "
-            "the heatmap, smoothed, as a picture would show it.",
+            "description": "How strongly each part indicates a mask, from 0 to the probability: "
+            "the heatmap, smoothed for display.",
         },
     },
 )
+_UNPROCESSABLE = {
+    "description": "The body or the query is invalid; or the one image cannot be read: its result",
+    "content": {
+        "application/json": {
+            "schema": {
+                "oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("Error", "Answer")]
+            }
+        }
+    },
+}
 _LIMITS = {name: {"type": "integer"} for name in ("max_body", "max_images", "max_pixels")}
 _SCHEMAS = {
     "Answer": _object(

@@ -9,7 +9,7 @@
   function element(tag, className, text) {
     const made = document.createElement(tag);
     if (className) made.className = className;
-    if (text !== undefined) made.textContent = text;  // never as HTML: names are strangers'
+    if (text !== undefined) made.textContent = text;  // never HTML: names come from strangers
     return made;
   }
 
@@ -27,7 +27,7 @@
   const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
   const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
-  // --- The server: what it has, and whether it lets us in.
+  // --- The server: its model, and whether it requires a token.
 
   async function greet() {
     let answer;
@@ -35,7 +35,7 @@
       answer = await ask("v1/model");
     } catch {
       find("trouble").textContent = "The server cannot be reached.";
-      locked = false;  // each picture says so, too
+      locked = false;  // each picture will say so
       return;
     }
     locked = answer.status === 401;
@@ -55,7 +55,7 @@
     next();
   }
 
-  // --- Pictures: in the order they come, a few at a time.
+  // --- Pictures: in order, a few at a time.
 
   function add(files) {
     for (const file of files) {
@@ -94,15 +94,15 @@
       }
       said = await answer.json();
     } catch {
-      return fail(card, "The server cannot be reached, or broke off.");
+      return fail(card, "The server cannot be reached, or the connection broke.");
     }
-    if (answer.status === 401) {  // it has another token now: ask, and try again
+    if (answer.status === 401) {  // it has another token now: ask for it and try again
       card.said.textContent = "Waiting…";
       waiting.unshift(card);
       return locked || greet();
     }
-    if (!answer.ok) return fail(card, said.error);
-    const [result] = said.results;
+    if (!said.results) return fail(card, said.error);
+    const [result] = said.results;  // with status 422 if the picture cannot be read
     if (result.error !== null) return fail(card, result.error);
     show(card, result);
   }
@@ -176,8 +176,8 @@
     try {
       video.srcObject = await navigator.mediaDevices.getUserMedia({ video: true });
     } catch (problem) {
-      const safe = window.isSecureContext ? "" : " Browsers give it to https and localhost alone.";
-      find("trouble").textContent = `There is no camera for this page.${safe}`;
+      const safe = window.isSecureContext ? "" : " Browsers require https or localhost.";
+      find("trouble").textContent = `This page has no access to a camera.${safe}`;
       return;
     }
     viewer.showModal();
@@ -200,7 +200,7 @@
     video.srcObject = null;
   }
 
-  // --- What people do.
+  // --- Events.
 
   const over = (yes) => document.body.classList.toggle("over", yes);
   document.addEventListener("dragover", (event) => { event.preventDefault(); over(true); });
@@ -226,7 +226,7 @@
   document.querySelector(".controls").addEventListener("submit", (event) => event.preventDefault());
   find("entry").addEventListener("submit", (event) => {
     event.preventDefault();
-    token = find("token").value.trim();  // kept in this variable alone
+    token = find("token").value.trim();  // stored in this variable only
     find("token").value = "";
     greet();
   });

@@ -1,4 +1,4 @@
-"""The two pages, as HTML that needs nothing else, and that may load nothing else."""
+"""The two pages: HTML that loads nothing else, and a policy that forbids it to."""
 
 import base64
 import hashlib
@@ -13,25 +13,25 @@ _REST = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 @dataclass(frozen=True)
-class Page:
-    """A page, and the security policy that goes with it.
+class ProtectedPage:
+    """A page and its security policy.
 
     Attributes:
-        html: of the page.
-        policy: what it may do, for the header Content-Security-Policy.
+        html: the HTML of the page.
+        policy: value of the header Content-Security-Policy.
     """
 
     html: str
     policy: str
 
 
-def front_page() -> Page:
+def front_page() -> ProtectedPage:
     """Return the page to drop pictures on."""
     return _page(_file("page.html"), _file("page.js"))
 
 
-def docs_page(document: dict[str, Any]) -> Page:
-    """Return an OpenAPI document to read."""
+def docs_page(document: dict[str, Any]) -> ProtectedPage:
+    """Return an OpenAPI document as a page."""
     parts = [
         _operation(method.upper(), path, operation)
         for path, methods in document["paths"].items()
@@ -45,16 +45,16 @@ def docs_page(document: dict[str, Any]) -> Page:
     return _page(html.replace("<!-- version -->", escape(info["version"])))
 
 
-def _page(html: str, script: str = "") -> Page:
+def _page(html: str, script: str = "") -> ProtectedPage:
     style = _file("page.css")
     html = html.replace("<!-- style -->", f"<style>{style}</style>")
     html = html.replace("<!-- script -->", f"<script>{script}</script>")
     may = [f"style-src '{_hash(style)}'", f"script-src '{_hash(script)}'" if script else ""]
-    return Page(html, "; ".join(["default-src 'none'", _OWN, *filter(None, may), _REST]))
+    return ProtectedPage(html, "; ".join(["default-src 'none'", _OWN, *filter(None, may), _REST]))
 
 
 def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
-    """Return an operation as a section."""
+    """Return the section of an operation."""
     rows = "".join(
         f"<tr><th scope=row>{code}</th><td class=words>{escape(answer['description'])}"
         f"{_kind(answer)}</td></tr>"
@@ -75,7 +75,7 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
 
 
 def _kind(answer: dict[str, Any]) -> str:
-    """Return a link to the schema of an answer, where it has one."""
+    """Return a link to the schema of an answer, if it has one."""
     content = answer.get("content", {}).get("application/json", {})
     name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
     return f': <a href="#{escape(name)}">{escape(name)}</a>' if name else ""

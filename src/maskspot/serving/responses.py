@@ -1,4 +1,4 @@
-"""Answers in JSON."""
+"""JSON responses."""
 
 import json
 from collections.abc import Mapping
@@ -10,22 +10,22 @@ from maskspot.model.score import Score
 
 
 def as_json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return an answer in JSON, in ASCII: names may have what UTF-8 cannot say."""
+    """Return a JSON response, in ASCII, as names may contain what UTF-8 cannot encode."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return Response(text, status, headers, "application/json")
 
 
 def error(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Return the answer to a request that is not answered as it asks."""
+    """Return an error response."""
     return as_json({"error": reason}, status, headers)
 
 
 def result(score: Score, heatmap: bool) -> dict[str, object]:
-    """Return what is said of an image.
+    """Return the JSON of an image's result.
 
     Args:
-        score: its own.
-        heatmap: whether the heatmap was asked for; others may have led to one.
+        score: the score of the image.
+        heatmap: whether the request asked for heatmaps; another one in the batch may have.
     """
     found: dict[str, object] = {
         "source": score.source,

@@ -1,4 +1,4 @@
-"""The server: a socket, uvicorn, and an orderly end."""
+"""The server: a socket, uvicorn, and an orderly shutdown."""
 
 import asyncio
 import ipaddress
@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -16,21 +17,25 @@ from maskspot.errors import ServiceError
 from maskspot.serving.app import Service
 from maskspot.serving.connection import Connection
 
+_log = logging.getLogger("maskspot.serving")
+
 _SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
-_GRACE = 3.0  # seconds beyond a request's own time, for the connections to close
+_SILENCE = 60.0  # seconds between two log lines about connections
+_BACKLOG = 64  # connections that are accepted at once, before the first of them can be refused
+_GRACE = 3.0  # seconds beyond the timeout in which connections must close
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that is bound.
+    """Return a socket that listens.
 
     Args:
         host: a name or an address.
-        port: 0 for any that is free.
+        port: the port; 0 for any free one.
 
     Raises:
-        ServiceError: the port is taken, or the host is not this machine's.
+        ServiceError: the port is taken, or the host is not an address of this machine.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -39,7 +44,7 @@ def listen(host: str, port: int) -> socket.socket:
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind(address)
-            bound.listen()  # now: else a taken port is found only later
+            bound.listen()  # a taken port is reported now rather than by uvicorn
         except BaseException:
             bound.close()
             raise
@@ -50,29 +55,48 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def is_loopback(bound: socket.socket) -> bool:
-    """Say whether nothing but this machine reaches a socket."""
+    """Return whether only this machine can reach a socket."""
     return ipaddress.ip_address(bound.getsockname()[0].partition("%")[0]).is_loopback
 
 
 def url_of(bound: socket.socket) -> str:
-    """Return where a socket listens."""
+    """Return the URL of a socket."""
     host, port = bound.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class Server(uvicorn.Server):
-    """uvicorn, ending when it is asked to: requests that are here are finished first."""
+class _Faults:
+    """Logs errors of the event loop; those that clients can cause at most once a minute.
 
-    def __init__(self, service: Service, ready: Callable[[], None] = lambda: None) -> None:
-        """Prepare to serve; `run(sockets=[...])` does it.
+    asyncio would log a traceback for each connection that it cannot accept.
+    """
+
+    def __init__(self) -> None:
+        self._silent_until = 0.0
+
+    def handle(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Handle an error, as `loop.set_exception_handler` requires it."""
+        error = context.get("exception")
+        if not isinstance(error, OSError):
+            loop.default_exception_handler(context)
+        elif loop.time() >= self._silent_until:
+            self._silent_until = loop.time() + _SILENCE
+            _log.warning("connections cannot be accepted: %s", error.strerror or error)
+
+
+class Server(uvicorn.Server):
+    """uvicorn with an orderly shutdown: accepted requests are answered first."""
+
+    def __init__(self, service: Service, ready: Callable[[], None] | None = None) -> None:
+        """Configure the server; `run(sockets=[...])` runs it.
 
         Args:
-            service: what is served.
-            ready: called once requests are answered, and signals end it in order.
+            service: the application.
+            ready: called once requests are answered and signals are handled.
         """
         self._service, self._ready, self.stopped_by = service, ready, 0
         verbose = logging.getLogger("maskspot.serving").isEnabledFor(logging.INFO)
-        # It warns of every request that is no HTTP: anybody could fill a disk with that.
+        # It warns about every invalid request, which would let clients fill the disk.
         logging.getLogger("uvicorn.error").setLevel(logging.INFO if verbose else logging.ERROR)
         config = uvicorn.Config(
             service.app,
@@ -84,18 +108,19 @@ class Server(uvicorn.Server):
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            backlog=_BACKLOG,
             timeout_graceful_shutdown=round(service.limits.timeout + _GRACE),
         )
         super().__init__(config)
 
     @property
     def exit_code(self) -> int:
-        """0 if all requests were finished, else 128 and the number of the signal that ended it."""
+        """0 if all requests were answered, else 128 plus the number of the signal."""
         return 128 + self.stopped_by if self._service.app.cut_off else 0
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take signals while it runs; uvicorn would raise them again at the end."""
+        """Handle signals while it runs; uvicorn would raise them again at the end."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -107,21 +132,23 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end; asked a second time, do not wait."""
+        """Begin to stop; on a second signal, do not wait for requests."""
         self.force_exit = self.should_exit
         self.should_exit, self.stopped_by = True, sig
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to answer, and say so."""
+        """Begin to answer requests."""
+        asyncio.get_running_loop().set_exception_handler(_Faults().handle)
         await super().startup(sockets)
-        self._ready()
+        if self._ready:
+            self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish what is here, and tell those who cannot be waited for."""
+        """Answer the accepted requests, and send 503 to those that must be cut off."""
         ending = asyncio.ensure_future(super().shutdown(sockets))
         while not (ending.done() or self.force_exit):
             await asyncio.wait([ending], timeout=0.1)
-        # From Python 3.12 on it would wait for open connections still, when asked not to.
+        # From Python 3.12 on it would wait for open connections although it must not.
         ending.cancel()
         await asyncio.gather(ending, return_exceptions=True)
         tasks = list(self.server_state.tasks)

@@ -1,21 +1,25 @@
-"""The body of a request: read within limits, and the images that are in it.
+"""The body of a request: read within limits, and split into its images.
 
-A body is in memory whole, and never larger than its limit; so images are found by looking for the
-boundaries, without a parser that writes files.
+The whole body is in memory and within its limit, so the parts of a form are found by searching for
+their boundaries; no parser that writes files is needed.
 """
 
 import base64
 import json
-from collections.abc import Awaitable, Callable, Iterator
-from email.message import Message
-from email.parser import HeaderParser
-from email.utils import collapse_rfc2231_value
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
-from maskspot.serving.limits import Limits, Refusal, Upload
+from maskspot.serving.headers import (
+    HeaderError,
+    HeaderValue,
+    decode_extended,
+    parse_headers,
+    parse_value,
+)
+from maskspot.serving.limits import Refusal, RequestLimits, Upload
 
-Image = tuple[str, bytes]
-"""A name, and the bytes of a file."""
+NamedBytes = tuple[str, bytes]
+"""The name of an image, and the bytes of its file."""
 
 FORM = "multipart/form-data"
 JSON = "application/json"
@@ -26,25 +30,33 @@ NAME = 1024
 _HEAD = 8192  # bytes of a part's headers
 _DIGITS = 20  # of a Content-Length: enough for any that is too large
 _BOUNDARY = 200  # characters; RFC 2046 allows 70
+_SHOWN = 100  # characters of a client's Content-Type in an answer
 
 
 class Gone(Exception):  # noqa: N818
-    """The client went away before its request was whole."""
+    """The client disconnected before its request was answered."""
 
 
-def content_type(header: str | None, encoding: str | None = None) -> Message:
-    """Return what a body is, as its headers have it.
+def content_type(header: str | None, encoding: str | None = None) -> HeaderValue:
+    """Return the type of a body.
+
+    Args:
+        header: the request's Content-Type.
+        encoding: its Content-Encoding.
 
     Raises:
-        Refusal: it is nothing that is understood.
+        Refusal: the type or the encoding is not supported.
     """
-    kind = Message()
-    kind["Content-Type"] = (header or "").encode("ascii", "replace").decode()
-    name = kind.get_content_type() if header else "no Content-Type"
+    try:
+        kind = parse_value(header or "")
+    except HeaderError as error:
+        raise Refusal(415, f"Content-Type: {error}") from None
+    name = kind.value
     if name not in (FORM, JSON, _RAW) and not name.startswith("image/"):
-        raise Refusal(415, f"{name}: send {FORM}, {JSON}, {_RAW} or an image type")
+        given = ascii(name[:_SHOWN])[1:-1] if name else "no Content-Type"
+        raise Refusal(415, f"{given}: send {FORM}, {JSON}, {_RAW} or an image type")
     if encoding and encoding.strip().lower() != "identity":
-        raise Refusal(415, "Content-Encoding: send the body as it is")
+        raise Refusal(415, "Content-Encoding: send the body without an encoding")
     return kind
 
 
@@ -54,13 +66,13 @@ async def read_body(
     """Read a body piece by piece.
 
     Args:
-        receive: gives ASGI's messages.
-        length: what the client says it has, if it does; looked at, and not trusted.
-        upload: where the pieces go.
+        receive: returns ASGI's messages.
+        length: the request's Content-Length, if any; it may be wrong.
+        upload: receives the pieces.
 
     Raises:
-        Refusal: it is too large, or too much is held.
-        Gone: the client went away.
+        Refusal: the body is too large, or all bodies together are.
+        Gone: the client disconnected.
     """
     if length and length.isdecimal():
         upload.check(int(length[:_DIGITS]))
@@ -73,25 +85,29 @@ async def read_body(
         more = message.get("more_body", False)
 
 
-def is_one_image(kind: Message) -> bool:
-    """Say whether a body is an image as it is."""
-    return kind.get_content_type() not in (FORM, JSON)
+def is_one_image(kind: HeaderValue) -> bool:
+    """Return whether a body is the file of one image, not a form or JSON."""
+    return kind.value not in (FORM, JSON)
 
 
-def images_of(body: bytearray, kind: Message, limits: Limits) -> list[Image]:
-    """Return the images of a body, in their order; that of forms and JSON may take long.
+def images_of(body: bytearray, kind: HeaderValue, limits: RequestLimits) -> list[NamedBytes]:
+    """Return the images of a body in their order.
+
+    Args:
+        body: the whole body.
+        kind: its type.
+        limits: on the request.
 
     Raises:
-        Refusal: it is not what it says it is, or has none, or too many.
+        Refusal: the body is not of its type, or has no image or too many.
     """
-    name = kind.get_content_type()
-    if name == FORM:
+    if kind.value == FORM:
         found = _from_form(body, kind)
-    elif name == JSON:
+    elif kind.value == JSON:
         found = _from_json(body, limits)
     else:
         found = iter([("image-1", bytes(body))] if body else [])
-    images: list[Image] = []
+    images: list[NamedBytes] = []
     for image in found:
         if len(images) == limits.max_images:
             raise Refusal(422, f"more images than the limit of {limits.max_images}")
@@ -101,35 +117,34 @@ def images_of(body: bytearray, kind: Message, limits: Limits) -> list[Image]:
     return images
 
 
-def _from_form(body: bytearray, kind: Message) -> Iterator[Image]:
+def _from_form(body: bytearray, kind: HeaderValue) -> Iterator[NamedBytes]:
     for at, (head, content) in enumerate(_parts(body, kind), start=1):
         try:
-            fields = HeaderParser().parsestr(head.decode("utf-8", "replace"))
-            name = fields.get_param("name", header="content-disposition")
-            filename = _filename(fields)
-        except Exception:  # the parser raises whatever strange headers lead it to
-            raise Refusal(422, f"multipart: part {at} has headers that are damaged") from None
-        if name != "images":
+            header = parse_headers(head).get("content-disposition", "")
+            parameters = parse_value(header).parameters
+            filename = _filename(parameters)
+        except HeaderError as error:
+            raise Refusal(422, f"multipart: part {at} has a damaged header: {error}") from None
+        if parameters.get("name") != "images":
             raise Refusal(422, f"multipart: part {at} is not a field named images")
         if filename is None:  # curl -F images=a.jpg, say, without its @
-            raise Refusal(422, f"multipart: part {at} is text, and no file")
+            raise Refusal(422, f"multipart: part {at} is text, not a file")
         yield filename[:NAME], content
 
 
-def _filename(fields: Message) -> str | None:
-    """Return the name of a part's file: `filename*`, where it has one (RFC 6266, 4.3)."""
-    params = fields.get_params([], "content-disposition")
-    given = [value for key, value in params if key.lower() == "filename"]
-    extended = [value for value in given if isinstance(value, tuple)]
-    for value in (*extended, *given):
-        return collapse_rfc2231_value(value).strip()
-    return None
+def _filename(parameters: Mapping[str, str]) -> str | None:
+    """Return the name of a part's file: `filename*` if there is one (RFC 6266, 4.3)."""
+    extended = parameters.get("filename*")
+    if extended is not None:
+        return decode_extended(extended).strip()
+    plain = parameters.get("filename")
+    return None if plain is None else plain.strip()
 
 
-def _parts(body: bytearray, kind: Message) -> Iterator[tuple[bytes, bytes]]:
+def _parts(body: bytearray, kind: HeaderValue) -> Iterator[tuple[bytes, bytes]]:
     """Yield each part's headers and content (RFC 2046, 5.1)."""
-    boundary = kind.get_param("boundary")
-    if not isinstance(boundary, str) or not 0 < len(boundary) <= _BOUNDARY:
+    boundary = kind.parameters.get("boundary", "")
+    if not 0 < len(boundary) <= _BOUNDARY:
         raise Refusal(422, "multipart: the Content-Type has no boundary")
     first = b"--" + boundary.encode("ascii", "replace")
     delimiter = b"\r\n" + first
@@ -140,7 +155,7 @@ def _parts(body: bytearray, kind: Message) -> Iterator[tuple[bytes, bytes]]:
     while body[at : at + 2] != b"--":
         line = body.find(b"\r\n", at, at + _HEAD)
         head = body.find(b"\r\n\r\n", line, line + _HEAD) if line >= 0 else -1
-        # An empty part's delimiter begins with the end of its headers.
+        # The delimiter after an empty part begins with the end of its headers.
         end = body.find(delimiter, head + 2) if head >= 0 else -1
         if end < 0 or body[at:line].strip(b" \t"):
             raise Refusal(422, "multipart: a part is damaged, or the last boundary is missing")
@@ -148,9 +163,9 @@ def _parts(body: bytearray, kind: Message) -> Iterator[tuple[bytes, bytes]]:
         at = end + len(delimiter)
 
 
-def _from_json(body: bytearray, limits: Limits) -> Iterator[Image]:
-    # Base64 has none of these: more of them than images can need would be millions of small
-    # objects, twenty times as large in memory as in the body.
+def _from_json(body: bytearray, limits: RequestLimits) -> Iterator[NamedBytes]:
+    # Base64 has none of these characters. A body with more of them than its images can need would
+    # become millions of small objects that take twenty times the memory of the body.
     if sum(body.count(each) for each in b",[{:") > 1000 + 100 * limits.max_images:
         raise Refusal(422, "JSON: more values than the images can need")
     try:
@@ -164,13 +179,13 @@ def _from_json(body: bytearray, limits: Limits) -> Iterator[Image]:
         yield _named(image, at)
 
 
-def _named(image: object, at: int) -> Image:
+def _named(image: object, at: int) -> NamedBytes:
     """Return an image of a JSON body."""
     if not isinstance(image, dict) or not {"data"} <= set(image) <= {"data", "source"}:
         raise Refusal(422, f'JSON: image {at} is not {{"data": base64, "source": name}}')
     source = image.get("source", f"image-{at}")
     if not isinstance(source, str) or len(source) > NAME:
-        raise Refusal(422, f"JSON: image {at}: source is no text of up to {NAME} characters")
+        raise Refusal(422, f"JSON: image {at}: source must be a text of up to {NAME} characters")
     try:
         return source, base64.b64decode(image["data"], validate=True)
     except (ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""Threads in front of a predictor, which take images from all requests in turn."""
+"""Threads that score, taking one image of each request in turn."""
 
 import threading
 from collections import deque
@@ -6,19 +6,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 
-from maskspot.images import keep_memory
 from maskspot.model.predictor import Predictor
 from maskspot.model.score import Score
-from maskspot.serving.uploads import Image
+from maskspot.serving.decoders import ProtectedPredictor
+from maskspot.serving.uploads import NamedBytes
 
-_PATIENCE = 0.001  # seconds that a batch which is not full waits for more
-_LEAVE = 5.0  # seconds that threads get to end
+_PATIENCE = 0.001  # seconds that an incomplete batch waits for more images
+_LEAVE = 5.0  # seconds in which threads must end
 
 
 class _Job:
-    """The images of one request, and the scores there are."""
+    """The images of one request, and the scores so far."""
 
-    def __init__(self, images: Sequence[Image], heatmap: bool) -> None:
+    def __init__(self, images: Sequence[NamedBytes], heatmap: bool) -> None:
         self.images = deque(enumerate(images))
         self.heatmap = heatmap
         self.scores: dict[int, Score] = {}
@@ -26,36 +26,35 @@ class _Job:
         self.future: Future[list[Score]] = Future()
 
 
-class Workers:
-    """Scores what requests bring, one image of each in turn: none waits for all of another's.
+class ScoringThreads:
+    """Threads that score images of requests, so that none waits for all images of another.
 
-    On devices that take batches, a batch has the images of as many requests as wait.
+    On devices that take batches, a batch may have images of several requests.
 
     Attributes:
-        threads: how many there are.
-        waiting: images that no thread has taken yet.
+        threads: number of threads.
+        waiting: number of images that no thread has taken yet.
     """
 
     def __init__(
         self,
-        predictor: Predictor,
-        threads: int | None = None,
-        watch: Callable[[int], None] = lambda size: None,
+        predictor: Predictor | ProtectedPredictor,
+        threads: int,
+        watch: Callable[[int], None] | None = None,
     ) -> None:
         """Start the threads.
 
         Args:
             predictor: the model.
-            threads: how many; None takes the predictor's own number.
-            watch: hears the size of each batch.
+            threads: number of threads.
+            watch: called with the size of each batch.
         """
         self._predictor, self._watch = predictor, watch
         self._jobs: deque[_Job] = deque()
         self._ready = threading.Condition()
         self._closed = False
         self.waiting = 0
-        self.threads = threads or predictor.threads
-        keep_memory(self.threads)
+        self.threads = threads
         self._threads = [
             threading.Thread(target=self._work, name=f"maskspot-serve-{number}", daemon=True)
             for number in range(self.threads)
@@ -63,14 +62,14 @@ class Workers:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, images: Sequence[Image], heatmap: bool) -> Future[list[Score]]:
-        """Return what will have the scores of images, in their order.
+    def submit(self, images: Sequence[NamedBytes], heatmap: bool) -> Future[list[Score]]:
+        """Return a future with the scores of images, in their order.
 
-        Cancel it, and those that no thread has taken yet are not scored.
+        If it is cancelled, images that no thread has taken yet are not scored.
 
         Args:
             images: at least one.
-            heatmap: show where the masks are, too.
+            heatmap: whether scores have heatmaps.
         """
         job = _Job(images, heatmap)
         with self._ready:
@@ -80,7 +79,7 @@ class Workers:
         return job.future
 
     def close(self) -> None:
-        """End the threads, once nothing waits."""
+        """Stop the threads once no image waits."""
         with self._ready:
             self._closed = True
             self._ready.notify_all()
@@ -89,24 +88,25 @@ class Workers:
 
     def _work(self) -> None:
         while taken := self._take():
-            # Where only some ask for heatmaps, the others' are left out of the answer.
+            # If only some requests ask for heatmaps, the others' are left out of their answers.
             heatmap = any(job.heatmap for job, _, _ in taken)
             try:
                 scores = self._predictor.predict_batch([image for _, _, image in taken], heatmap)
-            except Exception as error:  # the model's: whoever asked hears of it
+            except Exception as error:  # of the model; it belongs to the requests
                 for job, _, _ in taken:
                     with suppress(InvalidStateError):
                         job.future.set_exception(error)
                 continue
-            self._watch(len(taken))
+            if self._watch:
+                self._watch(len(taken))
             self._give(taken, scores)
-            del taken, scores  # else the last images stay in memory until the next come
+            del taken, scores  # otherwise they stay in memory until the next images arrive
 
-    def _take(self) -> list[tuple[_Job, int, Image]]:
-        """Return the images of a batch, as soon as there are some; none at the end."""
+    def _take(self) -> list[tuple[_Job, int, NamedBytes]]:
+        """Return the images of a batch once there are any; an empty list at the end."""
         with self._ready:
-            taken: list[tuple[_Job, int, Image]] = []
-            while not taken:  # what waited may all be cancelled
+            taken: list[tuple[_Job, int, NamedBytes]] = []
+            while not taken:  # all that waited may have been cancelled
                 self._ready.wait_for(lambda: self._jobs or self._closed)
                 if not self._jobs:
                     break
@@ -116,9 +116,9 @@ class Workers:
                 taken += self._next(lacking)
             return taken
 
-    def _next(self, count: int) -> list[tuple[_Job, int, Image]]:
-        """Return up to so many images, one of each request in turn."""
-        taken: list[tuple[_Job, int, Image]] = []
+    def _next(self, count: int) -> list[tuple[_Job, int, NamedBytes]]:
+        """Return at most `count` images, one of each request in turn."""
+        taken: list[tuple[_Job, int, NamedBytes]] = []
         while self._jobs and len(taken) < count:
             job = self._jobs.popleft()
             if job.future.done():  # cancelled, or failed
@@ -130,7 +130,7 @@ class Workers:
                 self._jobs.append(job)
         return taken
 
-    def _give(self, taken: list[tuple[_Job, int, Image]], scores: list[Score]) -> None:
+    def _give(self, taken: list[tuple[_Job, int, NamedBytes]], scores: list[Score]) -> None:
         finished = []
         with self._ready:
             for (job, at, _), score in zip(taken, scores, strict=True):

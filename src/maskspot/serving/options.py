@@ -1,0 +1,34 @@
+"""How the server listens and what it accepts, as an object. Imports nothing heavy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskspot.arguments import argument
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """Where to listen, who has access, and what a request may take."""
+
+    host: str = argument("127.0.0.1", help="Address or name to listen on.")
+    port: int = argument(8000, help="Port to listen on; 0 for any free one.", least=0, most=65535)
+    token_file: Path | None = argument(
+        None,
+        help="File with the token that clients must send.",
+        show_default="MASKSPOT_SERVE_TOKEN, or none",
+    )
+    insecure_no_token: bool = argument(
+        False, help="Give everybody access who can reach a public address."
+    )
+    allow_host: tuple[str, ...] = argument(
+        (), help="Another name of this server; may be given several times."
+    )
+    max_body: int = argument(32, help="Size of the largest request, in MB.", least=1, most=4000)
+    max_images: int = argument(100, help="Largest number of images in a request.", least=1)
+    timeout: float = argument(30.0, help="Seconds that a request may take.")
+    concurrency: int = argument(
+        64, help="Number of requests that may be scored or wait for it at once.", least=1
+    )
+    threads: int | None = argument(
+        None, help="Number of threads that score.", least=1, show_default="one for each CPU"
+    )
