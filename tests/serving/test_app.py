@@ -23,6 +23,7 @@ from PIL import Image
 import maskspot
 from maskspot import Predictor
 from maskspot.model.heatmaps import strength
+from maskspot.model.loading import LoadOptions
 
 for module in ("starlette", "uvicorn", "prometheus_client"):
     pytest.importorskip(module, reason="needs maskspot[serve]")
@@ -620,12 +621,8 @@ def test_what_keeps_it_from_starting_is_one_line_and_a_code(
 
 
 def test_a_public_address_without_a_token_is_refused_before_the_model_is_loaded() -> None:
-    class Load:
-        def load(self) -> Predictor:
-            raise AssertionError
-
     with pytest.raises(maskspot.errors.UsageError, match="other machines") as error:
-        serve(Load(), ServeOptions(host="0.0.0.0", port=0))
+        serve(LoadOptions("missing.onnx"), ServeOptions(host="0.0.0.0", port=0))
     assert error.value.argument == "host"
 
 

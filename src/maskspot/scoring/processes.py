@@ -2,19 +2,17 @@
 
 import os
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
-from multiprocessing import get_context, parent_process, resource_tracker
+from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from maskspot.environment import calm_warnings
+from maskspot.environment import calm_warnings, end_with_parent, starting_processes
 from maskspot.errors import ImageError, fail
 from maskspot.images import keep_memory
 from maskspot.model.predictor import Predictor
@@ -133,7 +131,7 @@ class Processes:
     def _start(self) -> None:
         """Start the processes, and use each when it is ready."""
         try:
-            with _apart():
+            with starting_processes():
                 starting = self._launch()
         except (OSError, RuntimeError):  # a limit of files, processes or threads is reached
             with self._lock:
@@ -150,9 +148,6 @@ class Processes:
     def _launch(self) -> "list[Pipe]":
         """Start them; raises OSError or RuntimeError if a limit of the system is reached."""
         os.stat(os.path.join(os.getcwd(), os.curdir))  # children enter it, or fail with a traceback
-        if hasattr(signal, "pthread_sigmask"):
-            resource_tracker.ensure_running()  # which would undo the next line
-            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # which they inherit
         context = get_context("spawn")  # a fork would inherit the locks of threads
         make = self._predictor.reload
         found: list[Pipe] = []
@@ -170,34 +165,13 @@ class Processes:
         return found
 
 
-@contextmanager
-def _apart() -> Iterator[None]:
-    """Keep child processes from importing code that is not ours.
-
-    That is modules in the current folder, which may be untrusted and have a multiprocessing.py
-    beside the photos; and the main program, which would run again.
-    """
-    name = "PYTHONSAFEPATH"
-    before, program = os.environ.get(name), sys.modules["__main__"]
-    os.environ[name] = "1"
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = program
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
-
-
 def _work(make: Callable[[], Predictor], pipes: "Sequence[Pipe]") -> None:
     """Score what arrives through the pipes, with a thread for each, until they are closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     calm_warnings()  # as the command line does
     keep_memory(len(pipes))
     try:
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+        end_with_parent()
         predictor = make()
     except Exception:  # the file is gone, or there is no memory: the parent scores itself
         return
@@ -206,14 +180,6 @@ def _work(make: Callable[[], Predictor], pipes: "Sequence[Pipe]") -> None:
             threading.Thread(target=_answer, args=(predictor, each)).start()
         except RuntimeError:  # the limit of threads is reached
             each.close()
-
-
-def _end_with_parent() -> None:
-    """Exit with the parent, even if a thread waits for a pipe that nobody writes to."""
-    parent = parent_process()
-    if parent:
-        parent.join()
-        os._exit(1)
 
 
 def _answer(predictor: Predictor, pipe: "Pipe") -> None:

@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskspot.arguments import argument
+from maskspot.arguments import argument, check_bounds
+from maskspot.model.loading import LoadOptions
+
+
+@dataclass(frozen=True)
+class ServedModel(LoadOptions):
+    """How to load a model for images of strangers: smaller ones than elsewhere."""
+
+    max_pixels: int | None = argument(
+        50_000_000, help="Refuse larger images.", least=1, rich_help_panel="Speed"
+    )
 
 
 @dataclass(frozen=True)
@@ -32,3 +42,6 @@ class ServeOptions:
     threads: int | None = argument(
         None, help="Number of threads that score.", least=1, show_default="one for each CPU"
     )
+
+    def __post_init__(self) -> None:
+        check_bounds(self)

@@ -1,29 +1,24 @@
 """Serve a model over HTTP until the process is told to stop."""
 
 import socket
-from typing import TYPE_CHECKING, Protocol
 
 from maskspot.errors import UsageError
 from maskspot.extras import require_serve
+from maskspot.model.loading import LoadOptions
 from maskspot.progress import SILENT, Progress
-from maskspot.serving.options import ServeOptions
-
-if TYPE_CHECKING:
-    from maskspot.model.predictor import Predictor
+from maskspot.serving.options import ServedModel, ServeOptions
 
 
-class Loads(Protocol):
-    """What a model is loaded by, such as `LoadOptions`."""
-
-    def load(self) -> "Predictor":
-        """Load the model."""
-
-
-def serve(load: Loads, options: ServeOptions | None = None, progress: Progress = SILENT) -> int:
+def serve(
+    model: LoadOptions | None = None,
+    options: ServeOptions | None = None,
+    progress: Progress = SILENT,
+) -> int:
     """Answer HTTP requests until a signal ends the process, or Ctrl-C.
 
     Args:
-        load: how to load the model; its `max_pixels` applies to the images of clients.
+        model: how to load the model; its `max_pixels` applies to the images of clients. None for
+            `ServedModel()`.
         options: where to listen, who has access, and limits; None for `ServeOptions()`.
         progress: is told the server's URL once requests are answered.
 
@@ -53,12 +48,12 @@ def serve(load: Loads, options: ServeOptions | None = None, progress: Progress =
             _check_private(bound, options.host)
         guard = Guard(token, known_hosts([options.host, *options.allow_host]))
         with progress.step("loading the model"):
-            predictor = load.load()
+            predictor = (model or ServedModel()).load()
         service = Service(predictor, limits, guard, options.threads)
 
         def ready() -> None:
-            model = f"{predictor.info.name} on {predictor.device}"
-            progress.say(f"listening on {url_of(bound)}/ with {model}; Ctrl-C stops it")
+            name = f"{predictor.info.name} on {predictor.device}"
+            progress.say(f"listening on {url_of(bound)}/ with {name}; Ctrl-C stops it")
 
         try:
             with progress.step("starting processes"):
