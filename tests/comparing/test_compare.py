@@ -29,7 +29,7 @@ from maskspot.evaluation.evaluate import Question
 from maskspot.model.shipped import find_model
 from maskspot.training.presets import resolve
 from maskspot.training.run import Run
-from tests.helpers import Silent, tiny_mobilenet
+from tests.helpers import tiny_mobilenet
 
 Cli = Callable[..., Any]
 PAGE = Path(__file__).parents[2] / "docs" / "comparing.md"
@@ -368,11 +368,11 @@ def test_backbones_are_trained_on_the_same_folds_once_and_compared(
 def test_a_run_is_judged_by_its_export(
     cli: Cli, trained: Path, demo_data: Path, labels: Path, pictures: Path
 ) -> None:
-    from maskspot.training.train import train
+    from maskspot.training.train import resume
 
     options = {"backbone": "mobilenet-0.25", "weights": "none", "size": 32, "epochs": 1}
     made = Run.create(trained / "plain", resolve(options=options), [demo_data])
-    train(made, Silent())
+    resume(made)
     assert cli("export", made.folder, "-o", "m.onnx", "-q").code == 0
     words = ("--labels", labels, "--images", pictures, *QUICK, "--json")
     result = cli("compare", made.folder, "m.onnx", *words)

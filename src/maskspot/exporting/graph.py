@@ -1,7 +1,8 @@
-"""ONNX graphs: one network each, put side by side behind the contract's ends."""
+"""ONNX graphs: networks side by side, between the input and the outputs of a model file."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,10 @@ from maskspot.exporting.simplify import drop_idle_reshapes, transpose_first
 from maskspot.model.info import INPUT, KEY, OUTPUT, ModelInfo
 
 OPSET = 17
-_IR_VERSION = 8  # of the time of opset 17: an onnxruntime refuses versions later than its own
+_IR_VERSION = 8  # the one of opset 17, as onnxruntime refuses versions later than its own
 
 LOGIT = "logit"
-"""A network's output: float32 (N, 1). Its input is the contract's."""
+"""The output of a network: float32 (N, 1). Its input is that of a model file."""
 
 _MIRRORED = "images-and-mirror-images"
 
@@ -28,13 +29,13 @@ _MIRRORED = "images-and-mirror-images"
 def compose(
     networks: Sequence[onnx.ModelProto], info: ModelInfo, calibration: Calibration, flip: bool
 ) -> onnx.ModelProto:
-    """Return the model file's graph: the networks' mean logit, calibrated, as a probability.
+    """Return the graph of a model file: the probability of the calibrated mean of logits.
 
     Args:
         networks: uint8 (N, S, S, 3) `images` to float32 (N, 1) `logit`, each.
-        info: what the file says of itself.
+        info: the metadata of the file.
         calibration: of the mean logit.
-        flip: average over each image and its mirror image too.
+        flip: also average over each image and its mirror image.
 
     Raises:
         ExportError: the ONNX checker refuses it.
@@ -68,14 +69,14 @@ def compose(
 
 
 def make_model(graph: onnx.GraphProto) -> onnx.ModelProto:
-    """Return a model of standard operators that old onnxruntimes load too."""
+    """Return a model of standard operators that old versions of onnxruntime load too."""
     return helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION
     )
 
 
 def set_info(proto: onnx.ModelProto, info: ModelInfo) -> None:
-    """Put what a file says of itself into its metadata."""
+    """Set the metadata of a model file."""
     helper.set_model_props(proto, {KEY: info.to_json()})
 
 
@@ -88,11 +89,21 @@ def check(proto: onnx.ModelProto) -> None:
         raise ExportError(f"the ONNX checker refuses the graph: {text}") from error
 
 
-def network_of(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Name a converted graph's ends as `compose` expects them: converters' own names vary.
+def count_parameters(graph: onnx.GraphProto) -> int:
+    """Return the number of weights in a graph, in whatever precision.
+
+    Those of int64 and bool are shapes and positions. What the converter folded into a convolution
+    is not counted again.
+    """
+    others = (TensorProto.INT64, TensorProto.BOOL)
+    return sum(prod(each.dims) for each in graph.initializer if each.data_type not in others)
+
+
+def normalise_ends(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a converted graph with the names of input and output that `compose` expects.
 
     Raises:
-        ExportError: it has not one input and one output.
+        ExportError: it does not have one input and one output.
     """
     graph = proto.graph
     if len(graph.input) != 1 or len(graph.output) != 1:
@@ -109,12 +120,12 @@ def network_of(proto: onnx.ModelProto) -> onnx.ModelProto:
 def run(
     proto: onnx.ModelProto, pixels: NDArray[np.uint8], output: str = LOGIT
 ) -> NDArray[np.float64]:
-    """Return what a graph says of images, float64 (N,); one by one, on all cores.
+    """Return an output of a graph for images, float64 (N,); one by one, on all cores.
 
     Args:
-        proto: of the contract's input.
+        proto: with the input of a model file.
         pixels: uint8 (N, S, S, 3).
-        output: the graph's output to return, (N, 1).
+        output: name of the output, (N, 1).
     """
     session = open_session(proto)
 
@@ -130,8 +141,7 @@ def open_session(proto: onnx.ModelProto, optimized: str | None = None) -> Any:
 
     Args:
         proto: the graph.
-        optimized: a file to write; the graph is then simplified as far as standard operators go,
-            and no further.
+        optimized: a file to write the graph to, simplified with standard operators only.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -146,7 +156,7 @@ def open_session(proto: onnx.ModelProto, optimized: str | None = None) -> Any:
 
 
 def share_constants(graph: onnx.GraphProto) -> None:
-    """Keep one of constants that are equal: two networks with the same weights store them once."""
+    """Remove duplicates of constants, so that networks with the same weights store them once."""
     first: dict[bytes, str] = {}
     same: dict[str, str] = {}
     for tensor in list(graph.initializer):
@@ -161,15 +171,15 @@ def share_constants(graph: onnx.GraphProto) -> None:
 
 
 def prefixed(graph: onnx.GraphProto, prefix: str, ends: dict[str, str]) -> onnx.GraphProto:
-    """Return a copy whose names start with `prefix`, but for those that `ends` renames.
+    """Return a copy whose names start with `prefix`, except those that `ends` renames.
 
-    Values get numbers: converters give each a name of a hundred letters, which in a small network
-    takes a twentieth of the file. Nodes keep theirs, by which layers are known.
+    Values are numbered, as the long names of converters take much of a small file. Nodes keep
+    their names, which identify layers.
     """
     names = dict(ends)
 
     def rename(name: str) -> str:
-        # An absent input has no name.
+        # A missing optional input has no name.
         return names.setdefault(name, f"{prefix}{len(names)}") if name else name
 
     copy = onnx.GraphProto()
@@ -185,10 +195,10 @@ def prefixed(graph: onnx.GraphProto, prefix: str, ends: dict[str, str]) -> onnx.
 
 
 def _mirror_nodes() -> tuple[list[Any], list[Any]]:
-    """Put each image's mirror image behind the images: (N, S, S, 3) to (2 N, S, S, 3).
+    """Append the mirror images to the images: (N, S, S, 3) to (2 N, S, S, 3).
 
-    One batch and not two branches of the network: they take the same time, and this way nothing
-    is stored or optimised twice.
+    One batch instead of two branches of the network takes the same time, and nothing is stored or
+    optimised twice.
     """
     ends = {"start": [-1], "end": [-(2**31)], "axis": [2], "step": [-1]}
     names = [f"mirror/{name}" for name in ends]
@@ -207,9 +217,9 @@ def _mirror_nodes() -> tuple[list[Any], list[Any]]:
 def _end(
     logits: Sequence[str], calibration: Calibration, flip: bool
 ) -> tuple[list[Any], list[Any]]:
-    """From logits to the probability.
+    """Return nodes and constants from logits to the probability.
 
-    In float64: in float32 a sigmoid is 0 or 1 beyond a logit of 17, an infinite log loss.
+    They compute in float64: in float32 a sigmoid is 1 beyond a logit of 17, an infinite log loss.
     """
     nodes: list[Any] = []
     constants: list[Any] = []

@@ -1,4 +1,4 @@
-"""The class activation map as an output of the graph: what each cell of an image adds to the logit.
+"""The class activation map as an output of the graph: what each cell adds to the logit.
 
 Behind global average pooling and one dense unit the map is exact (Zhou et al. 2016, "Learning Deep
 Features for Discriminative Localization"): the logit is the dense unit's bias and the sum, over
@@ -19,12 +19,11 @@ _FLATTENING = ("Squeeze", "Reshape", "Flatten")
 
 
 CELLS = "cells"
-"""A network's own logit of each cell, float32 (N, h, w), where its graph computes them; their mean
-is the logit of the whole."""
+"""Logits of cells, float32 (N, h, w), in graphs that compute them; their mean is the logit."""
 
 
 class Nodes:
-    """Nodes and constants in the making, named after what they are for."""
+    """New nodes and constants, whose names start with their purpose."""
 
     def __init__(self, purpose: str) -> None:
         self._purpose = purpose
@@ -44,7 +43,7 @@ class Nodes:
         return name
 
     def append_to(self, graph: onnx.GraphProto) -> None:
-        """Put them behind a graph's own."""
+        """Append them to a graph."""
         graph.node.extend(self._nodes)
         graph.initializer.extend(self._constants)
 
@@ -52,19 +51,19 @@ class Nodes:
 def add_heatmap(
     graph: onnx.GraphProto, logits: Sequence[str], calibration: Calibration, flip: bool
 ) -> bool:
-    """Give a graph the output `heatmap`: float32 (N, h, w), logits that add up to its own.
+    """Add the output `heatmap` to a graph: float32 (N, h, w), what each cell adds to the logit.
 
-    Their sum is the logit of the probability less a constant, which is the same for all images.
+    The sum is the logit of the probability minus a constant, which is the same for all images.
 
     Args:
         graph: of one or more networks; changed in place.
-        logits: the networks' outputs, (N, 1) each; their mean is the graph's logit.
+        logits: outputs of the networks, (N, 1) each; their mean is the logit of the graph.
         calibration: of that mean.
-        flip: each network sees all images and then all mirror images.
+        flip: whether each network sees all images and then all mirror images.
 
     Returns:
-        False where a network does not end in global average pooling and one dense unit: then
-        nothing has changed.
+        False if a network does not end in global average pooling and one dense unit; nothing is
+        changed then.
     """
     new = Nodes(HEATMAP)
     maps = [_map(new, graph, logit) for logit in logits]
@@ -81,7 +80,7 @@ def add_heatmap(
 
 
 def add_cells(new: Nodes, graph: onnx.GraphProto, logit: str) -> bool:
-    """Add the logit of each cell, (N, h, w) `cells`; False where the network's end is not known."""
+    """Add the logit of each cell, (N, h, w) `cells`; False if the network ends otherwise."""
     end = _end_of(graph, logit)
     if end is None:
         return False
@@ -91,7 +90,7 @@ def add_cells(new: Nodes, graph: onnx.GraphProto, logit: str) -> bool:
 
 
 def _map(new: Nodes, graph: onnx.GraphProto, logit: str) -> str | None:
-    """Add what each cell adds to a network's logit, (N, h, w); None where that is not known."""
+    """Add what each cell adds to a network's logit, (N, h, w); None if that is not known."""
     cells = logit.removesuffix("logit") + CELLS
     if any(cells in node.output for node in graph.node):
         totals = cells
@@ -107,8 +106,8 @@ def _map(new: Nodes, graph: onnx.GraphProto, logit: str) -> str | None:
 
 
 def _totals(new: Nodes, features: str, weights: str) -> str:
-    """Add each cell's features times the last layer's weights, (N, h, w)."""
-    # A convolution of single cells, as a product and a sum would take as long as a layer.
+    """Add the features of each cell times the weights of the last layer, (N, h, w)."""
+    # A convolution with a 1 x 1 kernel, as a product and a sum would be much slower.
     kernel = new.add("Reshape", weights, new.constant([1, -1, 1, 1], np.int64))
     return new.add("Squeeze", new.add("Conv", features, kernel), new.constant([1], np.int64))
 
@@ -136,7 +135,7 @@ def _end_of(graph: onnx.GraphProto, logit: str) -> tuple[str, str, str] | None:
 
 
 def _unflip(new: Nodes, maps: str) -> str:
-    """Average the maps of images with those of their mirror images, turned back."""
+    """Average the maps of images with the mirrored maps of their mirror images."""
     zero, one, two = (new.constant(number, np.int64) for number in (0, 1, [2]))
     height_width = new.add(
         "Slice", new.add("Shape", maps), new.constant([1], np.int64), new.constant([3], np.int64)

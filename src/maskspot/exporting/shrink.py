@@ -1,8 +1,8 @@
-"""A smaller copy of the input, made inside the graph, as Pillow's bilinear filter makes it.
+"""A smaller copy of the input inside the graph, with the weights of Pillow's bilinear filter.
 
-ONNX's antialiased `Resize` needs opset 18 and is slow in onnxruntime. Where the sizes are in the
-proportion p to q, every p rows of the larger image become q rows of the smaller one by the same
-weights: that is a convolution with stride p and q channels.
+The antialiased `Resize` of ONNX needs opset 18 and is slow in onnxruntime. If the sizes are in the
+ratio p to q, every p rows of the larger image become q rows of the smaller one by the same
+weights, which is a convolution with stride p and q channels.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 _NUDGE = 2.0**-10
-"""Added before rounding: with weights that are simple fractions many values lie halfway between
-levels, where the last bit of a sum would decide."""
+"""Added before rounding: with simple fractions as weights, many values lie halfway between levels,
+where the last bit of a sum would decide."""
 
 
 def filter_weights(large: int, small: int) -> NDArray[np.float64]:
@@ -32,7 +32,7 @@ def filter_weights(large: int, small: int) -> NDArray[np.float64]:
 
 
 def shrunk(pixels: NDArray[np.uint8], small: int) -> NDArray[np.uint8]:
-    """Return images at a smaller size, uint8 (N, small, small, 3): what `shrink_nodes` compute.
+    """Return images at a smaller size, uint8 (N, small, small, 3), as `shrink_nodes` compute them.
 
     Args:
         pixels: uint8 (N, S, S, 3).

@@ -1,4 +1,4 @@
-"""The weights of a model file's graph, layer by layer, as Keras would hold them."""
+"""The weights of the graph of a model file, layer by layer, in the layout of Keras."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,12 +17,13 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Linear:
-    """A layer of a graph with all that is constant after it.
+    """A layer of a graph, with the multiplications and additions of constants after it.
 
     Attributes:
-        kernel: in Keras' order of axes: (H, W, in, out), depthwise (H, W, in, 1), dense (in, out).
+        kernel: in the order of axes of Keras: (H, W, in, out); of a depthwise layer
+            (H, W, in, 1), of a dense one (in, out).
         bias: (out,).
-        output: the name of its result in the graph.
+        output: name of its result in the graph.
     """
 
     kernel: Array
@@ -33,9 +34,9 @@ class Linear:
 def linears(graph: onnx.GraphProto) -> Iterator[Linear]:
     """Yield a graph's convolutions and products by constant matrices, in order.
 
-    The graph's order is that of the layers, since each layer's input hangs on the one before.
-    What multiplies or adds constants to a layer's result is taken into the layer. The heatmap's
-    convolution, which has the last layer's weights again, is left out.
+    Their order in the graph is that of the layers, as each depends on the one before. Constants
+    that are multiplied with a layer's result or added to it become part of the layer. The
+    convolution of the heatmap, which repeats the weights of the last layer, is left out.
     """
     constants = _constants(graph)
     readers: dict[str, list[onnx.NodeProto]] = {}
@@ -57,9 +58,9 @@ def linears(graph: onnx.GraphProto) -> Iterator[Linear]:
 
 
 def _constants(graph: onnx.GraphProto) -> dict[str, Array]:
-    """Return the graph's constants by name, and what its nodes make of constants alone.
+    """Return the constants of a graph by name, and the results of nodes with constant inputs.
 
-    Among these are the casts of weights that are stored as float16.
+    Among these are weights that are stored as float16 and cast to float32.
     """
     known: dict[str, Array] = {
         tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer
@@ -88,7 +89,7 @@ def _linear(node: onnx.NodeProto, constants: dict[str, Array]) -> Linear:
 
 
 def _take(linear: Linear, node: onnx.NodeProto, constants: dict[str, Array]) -> Linear | None:
-    """Return a layer with the multiplication or addition after it; None if it is no such thing."""
+    """Return a layer with the multiplication or addition after it; None if the node is neither."""
     values = [constants[name] for name in node.input if name in constants]
     if node.op_type not in ("Mul", "Add") or len(values) != 1:
         return None
