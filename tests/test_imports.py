@@ -19,8 +19,8 @@ MAY_IMPORT = {
     "archives": {"errors", "inputs"},
     "checking": {"cpus", "csv_tables", "datasets", "errors", "evaluation", "files", "images"},
     "comparing": {
-        *("csv_tables", "datasets", "errors", "evaluation", "exporting", "extras", "inputs"),
-        *("model", "scoring", "training"),
+        *("arguments", "csv_tables", "datasets", "errors", "evaluation", "exporting", "inputs"),
+        *("model", "progress", "scoring", "training"),
     },
     "cpus": set(),
     "csv_tables": {"errors"},
@@ -31,8 +31,8 @@ MAY_IMPORT = {
     "errors": set(),
     "evaluation": {"csv_tables", "errors", "inputs"},
     "exporting": {
-        *("cpus", "csv_tables", "datasets", "errors", "evaluation", "files", "images", "model"),
-        "training",
+        *("arguments", "cpus", "csv_tables", "datasets", "errors", "evaluation", "extras"),
+        *("files", "images", "model", "progress", "training"),
     },
     "extras": {"errors"},
     "files": {"errors"},
@@ -50,8 +50,8 @@ MAY_IMPORT = {
     "scoring": {"environment", "errors", "files", "images", "inputs", "model", "parallel"},
     "serving": {"_version", "errors", "images", "model"},
     "training": {
-        *("_version", "checking", "csv_tables", "datasets", "errors", "evaluation", "exporting"),
-        *("files", "images", "model"),
+        *("_version", "arguments", "checking", "csv_tables", "datasets", "errors", "evaluation"),
+        *("extras", "files", "images", "model", "progress"),
     },
     "zindi": {"_version", "archives", "csv_tables", "errors", "files", "proxies", "safe_paths"},
 }
@@ -125,7 +125,7 @@ def test_train_and_export_without_their_extra_say_what_to_install(tmp_path: Path
         )
         done = python(code)
         assert done.returncode == 2
-        what = "compare --train" if words == both else words[0]
+        what = "train" if words == both else words[0]
         assert done.stderr == (
             f"error: maskspot {what} needs more packages: pip install 'maskspot[train]'\n"
         )

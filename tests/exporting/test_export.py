@@ -190,7 +190,8 @@ def test_another_runs_images_calibrate_if_it_is_of_the_same_network(
     assert (found.facts["run"], found.facts["images"]) == ("two", 2 * HELD_BACK)
     shutil.copytree(plain.folder, tmp_path / "other")
     other = Run(tmp_path / "other")
-    (other.folder / "settings.json").write_text(json.dumps(SMALL | {"size": 64}))
+    larger = resolve(options=SMALL | {"size": 64})
+    (other.folder / "settings.json").write_text(larger.to_json())
     with pytest.raises(UsageError, match=r"other is of mobilenet-0\.25 at 64 pixels"):
         fit_calibration(plain, ExportOptions(calibration=other.folder))
     (other.folder / "metrics.json").unlink()

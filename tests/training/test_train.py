@@ -33,7 +33,7 @@ from maskspot.training.losses import build_optimizer
 from maskspot.training.pixel_cache import load_pixels
 from maskspot.training.presets import PRESETS, resolve
 from maskspot.training.run import Run
-from maskspot.training.train import resume
+from maskspot.training.train import TrainingStopped, resume, train
 from tests.helpers import Recorder, tiny_mobilenet
 
 pytestmark = pytest.mark.train
@@ -543,3 +543,47 @@ def test_what_is_handed_on_may_keep_a_share_of_the_start(tmp_path: Path, demo_da
     for a, b, c in zip(start, end, kept, strict=True):
         np.testing.assert_allclose(c, 0.25 * a + 0.75 * b, rtol=1e-5, atol=1e-6)
     assert any(np.abs(a - b).max() > 1e-4 for a, b in zip(start, end, strict=True))
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_new_run_of_folds_that_fails_is_kept_once_a_fold_has_finished_an_epoch(
+    begun: bool, demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(run: Run, *_: object) -> None:
+        if begun:
+            run.fold(1).checkpoint.touch()
+        raise DataError("not a number")
+
+    monkeypatch.setattr("maskspot.training.train_run.train_run", fail)
+    with pytest.raises(DataError):
+        train([demo_data], name="run", runs=tmp_path)
+    assert (tmp_path / "run").exists() == begun
+
+
+def test_training_that_is_interrupted_names_its_run_and_what_continues_it(
+    cli: Cli, demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(run: Run, *_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("maskspot.training.train_run.train_run", interrupt)
+    with pytest.raises(TrainingStopped) as stopped:
+        train([demo_data], resolve(options=SMALL), name="one")
+    assert stopped.value.run == Run(Path("runs/one"))
+    result = cli("train", "-q", demo_data, "--name", "two")
+    assert result.code == 130
+    assert "stopped; continue with: maskspot train --resume runs/two\n" in result.err
+
+
+def test_training_reports_its_steps_and_epochs(demo_data: Path, tmp_path: Path) -> None:
+    progress = Recorder()
+    settings = resolve(options=SMALL | {"epochs": 2})
+    run = train([demo_data], settings, name="run", runs=tmp_path, progress=progress)
+    assert progress.steps == [
+        *("loading TensorFlow", "reading images", "decoding", "preparing the network", "training"),
+    ]
+    assert progress.updates["training"] == [16 * step for step in range(1, 17)]
+    assert progress.said[0] == "160 images: 80 with a mask, 80 without"
+    assert [line.split(":")[0] for line in progress.said[1:]] == ["epoch 1", "epoch 2"]
+    assert run.metrics()

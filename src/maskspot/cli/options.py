@@ -20,7 +20,7 @@ _flags: dict[str, str] = {}
 _OURS = ("flags", "least", "most", "choices")
 """What `arguments.argument` notes and Typer does not know."""
 
-_ARGUMENT = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")
+_ARGUMENT = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
 
 @dataclass(frozen=True)

@@ -145,9 +145,9 @@ def compare(
 
 def _check(models: Sequence[object], training: BackboneTraining, settings: Settings | None) -> None:
     if not models and not training.backbones:
-        raise UsageError("name runs or models to compare, or `backbones` to train")
+        raise UsageError("name runs or models to compare, or use `backbones`")
     if bool(training.backbones) != bool(training.data) or (settings and not training.backbones):
-        raise UsageError("`backbones` and `data` to train them on must be given together")
+        raise UsageError("`backbones` and `data` must be given together")
 
 
 def _compared(
