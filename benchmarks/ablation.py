@@ -17,26 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskspot.cli.console import say
-from maskspot.extras import require_train
+from maskspot.exporting.export import export
 from maskspot.training.presets import resolve
 from maskspot.training.run import Run
+from maskspot.training.train import resume, train
 
 
-class _Quiet:
-    """Shows nothing of the training."""
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
-
-
-def _run(folder: Path, settings: dict[str, Any], data: list[Path]) -> dict[str, Any]:
-    from maskspot.training.train import train
-
+def _run(folder: Path, settings: dict[str, Any], data: list[Path]) -> Run:
     if folder.exists():
-        run = Run.open(folder)
-    else:
-        run = Run.create(folder, resolve(options=settings), data)
-    return train(run, _Quiet())
+        return resume(folder, export=export)
+    return train(
+        data, resolve(options=settings), name=folder.name, runs=folder.parent, export=export
+    )
 
 
 def _losses(run: Run) -> NDArray[np.float64]:
@@ -64,12 +56,11 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/ablation"))
     given = parser.parse_args()
     plan = tomllib.loads(given.plan.read_text(encoding="utf-8"))
-    require_train("the ablation")
     rows, base = [], None
     for name, change in {"base": {}, **plan["change"]}.items():
         folder = given.runs / name.replace(" ", "-")
-        metrics = _run(folder, plan["base"] | change, given.data)
-        losses = _losses(Run(folder))
+        run = _run(folder, plan["base"] | change, given.data)
+        metrics, losses = run.metrics() or {}, _losses(run)
         base = losses if base is None else base
         rows.append(_row(name, metrics, losses, base))
         say(rows[-1])

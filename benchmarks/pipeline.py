@@ -16,13 +16,6 @@ from maskspot.extras import require_train
 from maskspot.training.presets import resolve
 
 
-class _Quiet:
-    """Shows nothing of the training."""
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
-
-
 def main() -> None:
     """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -33,8 +26,9 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="whose cache is used")
     given = parser.parse_args()
     require_train("the benchmark")
-    from maskspot.training import network, train
+    from maskspot.training import network
     from maskspot.training.batches import TrainingBatches
+    from maskspot.training.examples import load_examples
     from maskspot.training.losses import compiled
     from maskspot.training.run import Run
 
@@ -43,7 +37,7 @@ def main() -> None:
         options={"weights": "none", "init": None, "teacher": None, "start_size": 0, "epochs": 999},
     )
     run = Run.create(given.runs / f"benchmark-{time.time():.0f}", settings, given.data)
-    _, examples = train.load(run, _Quiet())
+    examples = load_examples(run)
     batches = TrainingBatches(examples, np.arange(len(examples.targets)), settings)
     model = compiled(network.build(settings), settings)
     model.make_train_function()

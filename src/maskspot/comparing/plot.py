@@ -119,7 +119,7 @@ def _draw_mark(axes: Axes, mark: _Mark) -> None:
         [[mark.y - mark.low], [mark.high - mark.y]],
         [[mark.x - mark.sides[0]], [mark.sides[1] - mark.x]],
         fmt="o",
-        markersize=13,
+        markersize=12,
         color=mark.colour,
         markerfacecolor=mark.colour if mark.best else "white",
         elinewidth=1,
