@@ -29,7 +29,7 @@ def main() -> None:
     from maskspot.training import network
     from maskspot.training.batches import TrainingBatches
     from maskspot.training.examples import load_examples
-    from maskspot.training.losses import compiled
+    from maskspot.training.losses import compile_network
     from maskspot.training.run import Run
 
     settings = resolve(
@@ -39,7 +39,7 @@ def main() -> None:
     run = Run.create(given.runs / f"benchmark-{time.time():.0f}", settings, given.data)
     examples = load_examples(run)
     batches = TrainingBatches(examples, np.arange(len(examples.targets)), settings)
-    model = compiled(network.build(settings), settings)
+    model = compile_network(network.build(settings), settings)
     model.make_train_function()
     pipeline = iter(batches.dataset())
     memory = iter(batches.dataset().take(1).cache().repeat())

@@ -62,13 +62,13 @@ def test_the_smaller_copy_has_the_weights_of_pillow(large: int, small: int) -> N
 
 @pytest.mark.parametrize(("large", "small"), [(56, 32), (448, 256), (512, 256), (384, 256), (9, 5)])
 def test_the_graph_shrinks_to_the_edges_as_numpy_does(large: int, small: int) -> None:
-    nodes, constants = shrink.shrink_nodes("in", "out", large, small)
+    new = shrink.shrink_nodes("in", "out", large, small)
     graph = helper.make_graph(
-        nodes,
+        new.nodes,
         "g",
         [helper.make_tensor_value_info("in", TensorProto.UINT8, ["N", large, large, 3])],
         [helper.make_tensor_value_info("out", TensorProto.UINT8, ["N", small, small, 3])],
-        constants,
+        new.constants,
     )
     noise = np.random.default_rng(1).integers(0, 256, (2, large, large, 3), np.uint8)
     noise[:, 0] = noise[:, :, -1] = 255

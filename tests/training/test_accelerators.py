@@ -70,6 +70,6 @@ def test_gpus_that_cannot_share_a_batch_alike_are_an_error(
     monkeypatch.setattr(accelerators.tf.config, "list_logical_devices", lambda kind: [kind] * 3)
     with (
         pytest.raises(UsageError, match="batch_size: 32 is not divisible by 3 GPUs"),
-        accelerators.devices(resolve(options={"batch_size": 32})),
+        accelerators.on_devices(resolve(options={"batch_size": 32})),
     ):
         pass

@@ -117,7 +117,7 @@ def test_of_the_shipped_models_training_starts_from_one_that_is_not_in_8_bits(
     taken: list[Any] = []
     monkeypatch.setattr(warmstart, "load_model_file", lambda _, file, __: taken.append(file))
     settings = resolve(options={"backbone": backbone, "weights": "maskspot"})
-    warmstart.start(None, settings, np.zeros((1, 8, 8, 3), np.uint8))
+    warmstart.assign_start(None, settings, np.zeros((1, 8, 8, 3), np.uint8))
     assert taken == [name]
 
 

@@ -53,13 +53,13 @@ def read_calibration_images(run: Run) -> CalibrationImages:
     except DataError as error:
         raise DataError(f"`int8` needs the images of the run: {error}") from None
     cut = len(training)
-    seen, judged = ~np.isnan(targets[:cut]), ~np.isnan(targets[cut:])
-    if not seen.any() or not judged.any():
+    seen, measured = ~np.isnan(targets[:cut]), ~np.isnan(targets[cut:])
+    if not seen.any() or not measured.any():
         raise DataError(
             f"`int8` needs the images of the run: {run.data[0]} has no readable ones that {table} "
             "names, or no others"
         )
-    return CalibrationImages(pixels[:cut][seen], pixels[cut:][judged], targets[cut:][judged])
+    return CalibrationImages(pixels[:cut][seen], pixels[cut:][measured], targets[cut:][measured])
 
 
 def _spread(items: Sequence[Labelled], most: int) -> list[Labelled]:

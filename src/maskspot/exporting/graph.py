@@ -9,11 +9,12 @@ import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from maskspot.errors import ExportError
 from maskspot.evaluation.calibration import Calibration
 from maskspot.exporting.heatmap import CELLS, add_heatmap
+from maskspot.exporting.nodes import Nodes
 from maskspot.exporting.simplify import drop_idle_reshapes, transpose_first
 from maskspot.model.info import INPUT, KEY, OUTPUT, ModelInfo
 
@@ -41,8 +42,8 @@ def compose(
         ExportError: the ONNX checker refuses it.
     """
     source = _MIRRORED if flip else INPUT
-    nodes, constants = _mirror_nodes() if flip else ([], [])
-    logits = []
+    start = _mirror() if flip else Nodes("mirror")
+    nodes, constants, logits = start.nodes, start.constants, []
     for number, network in enumerate(networks, 1):
         prefix = f"{number}/" if len(networks) > 1 else ""
         ends = {INPUT: source, LOGIT: f"{prefix}{LOGIT}", CELLS: f"{prefix}{CELLS}"}
@@ -50,16 +51,16 @@ def compose(
         nodes += graph.node
         constants += graph.initializer
         logits.append(f"{prefix}{LOGIT}")
-    more_nodes, more_constants = _end(logits, calibration, flip)
     size = info.preprocessing.size
     graph = helper.make_graph(
-        [*nodes, *more_nodes],
+        nodes,
         "maskspot",
         [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", size, size, 3])],
         [helper.make_tensor_value_info(OUTPUT, TensorProto.DOUBLE, ["N", 1])],
-        [*constants, *more_constants],
+        constants,
         doc_string=info.question,
     )
+    _end(logits, calibration, flip).append_to(graph)
     add_heatmap(graph, logits, calibration, flip)
     proto = make_model(graph)
     proto.producer_name, proto.producer_version = "maskspot", info.maskspot
@@ -194,68 +195,40 @@ def prefixed(graph: onnx.GraphProto, prefix: str, ends: dict[str, str]) -> onnx.
     return copy
 
 
-def _mirror_nodes() -> tuple[list[Any], list[Any]]:
+def _mirror() -> Nodes:
     """Append the mirror images to the images: (N, S, S, 3) to (2 N, S, S, 3).
 
     One batch instead of two branches of the network takes the same time, and nothing is stored or
     optimised twice.
     """
-    ends = {"start": [-1], "end": [-(2**31)], "axis": [2], "step": [-1]}
-    names = [f"mirror/{name}" for name in ends]
-    return (
-        [
-            helper.make_node("Slice", [INPUT, *names], ["mirror"], "mirror"),
-            helper.make_node("Concat", [INPUT, "mirror"], [_MIRRORED], "both", axis=0),
-        ],
-        [
-            _constant(name, value, np.int64)
-            for name, value in zip(names, ends.values(), strict=True)
-        ],
-    )
+    new = Nodes("mirror")
+    back = (new.constant([n], np.int64) for n in (-1, -(2**31), 2, -1))
+    new.add("Concat", INPUT, new.add("Slice", INPUT, *back), output=_MIRRORED, axis=0)
+    return new
 
 
-def _end(
-    logits: Sequence[str], calibration: Calibration, flip: bool
-) -> tuple[list[Any], list[Any]]:
-    """Return nodes and constants from logits to the probability.
+def _end(logits: Sequence[str], calibration: Calibration, flip: bool) -> Nodes:
+    """Return nodes from logits to the probability.
 
     They compute in float64: in float32 a sigmoid is 1 beyond a logit of 17, an infinite log loss.
     """
-    nodes: list[Any] = []
-    constants: list[Any] = []
-    double = np.float64
-
-    def add(operator: str, *inputs: str, **attributes: Any) -> str:
-        name = f"end/{len(nodes)}-{operator}"
-        nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
-        return name
-
-    def constant(name: str, values: Any, dtype: Any) -> str:
-        constants.append(_constant(f"end/{name}", values, dtype))
-        return f"end/{name}"
-
-    last = logits[0]
+    new, double = Nodes("end"), np.float64
+    last = new.add("Concat", *logits, axis=1) if len(logits) > 1 else logits[0]
+    last = new.add("Cast", last, to=TensorProto.DOUBLE)
     if len(logits) > 1:
-        last = add("Concat", *logits, axis=1)
-    last = add("Cast", last, to=TensorProto.DOUBLE)
-    if len(logits) > 1:
-        last = add("ReduceMean", last, axes=[1], keepdims=1)
+        last = new.add("ReduceMean", last, axes=[1], keepdims=1)
     if flip:
-        last = add("Reshape", last, constant("halves", [2, -1], np.int64))
-        last = add("ReduceMean", last, axes=[0], keepdims=0)
-        last = add("Reshape", last, constant("column", [-1, 1], np.int64))
+        last = new.add("Reshape", last, new.constant([2, -1], np.int64))
+        last = new.add("ReduceMean", last, axes=[0], keepdims=0)
+        last = new.add("Reshape", last, new.constant([-1, 1], np.int64))
     if (calibration.scale, calibration.bias) != (1, 0):
-        last = add("Mul", last, constant("scale", calibration.scale, double))
-        last = add("Add", last, constant("bias", calibration.bias, double))
+        last = new.add("Mul", last, new.constant(calibration.scale, double))
+        last = new.add("Add", last, new.constant(calibration.bias, double))
     if calibration.bound:
-        last = add("Mul", add("Sigmoid", last), constant("span", 1 - 2 * calibration.bound, double))
-        nodes.append(
-            helper.make_node("Add", [last, constant("bound", calibration.bound, double)], [OUTPUT])
+        last = new.add(
+            "Mul", new.add("Sigmoid", last), new.constant(1 - 2 * calibration.bound, double)
         )
+        new.add("Add", last, new.constant(calibration.bound, double), output=OUTPUT)
     else:
-        nodes.append(helper.make_node("Sigmoid", [last], [OUTPUT], OUTPUT))
-    return nodes, constants
-
-
-def _constant(name: str, values: Any, dtype: Any) -> Any:
-    return numpy_helper.from_array(np.array(values, dtype), name)
+        new.add("Sigmoid", last, output=OUTPUT)
+    return new

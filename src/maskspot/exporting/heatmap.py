@@ -6,13 +6,13 @@ the cells, of a cell's features times the unit's weights by the number of cells.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from maskspot.evaluation.calibration import Calibration
+from maskspot.exporting.nodes import Nodes
 from maskspot.model.info import HEATMAP
 
 _FLATTENING = ("Squeeze", "Reshape", "Flatten")
@@ -20,32 +20,6 @@ _FLATTENING = ("Squeeze", "Reshape", "Flatten")
 
 CELLS = "cells"
 """Logits of cells, float32 (N, h, w), in graphs that compute them; their mean is the logit."""
-
-
-class Nodes:
-    """New nodes and constants, whose names start with their purpose."""
-
-    def __init__(self, purpose: str) -> None:
-        self._purpose = purpose
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: list[onnx.TensorProto] = []
-
-    def add(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        """Add a node, and return its output's name."""
-        name = output or f"{self._purpose}/{len(self._nodes)}-{operator}"
-        self._nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
-        return name
-
-    def constant(self, values: Any, dtype: Any) -> str:
-        """Add a constant, and return its name."""
-        name = f"{self._purpose}/constant-{len(self._constants)}"
-        self._constants.append(numpy_helper.from_array(np.array(values, dtype), name))
-        return name
-
-    def append_to(self, graph: onnx.GraphProto) -> None:
-        """Append them to a graph."""
-        graph.node.extend(self._nodes)
-        graph.initializer.extend(self._constants)
 
 
 def add_heatmap(

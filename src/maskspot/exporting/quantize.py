@@ -18,7 +18,6 @@ from onnxruntime.quantization import (
 )
 
 from maskspot.evaluation.calibration import Calibration
-from maskspot.evaluation.metrics import log_loss
 from maskspot.exporting.calibration_images import CalibrationImages
 from maskspot.exporting.float16 import to_float16
 from maskspot.exporting.graph import make_model, open_session, run
@@ -49,11 +48,6 @@ class Quantized:
     targets: NDArray[np.float64]
     before: NDArray[np.float64]
     after: NDArray[np.float64]
-
-    @property
-    def rise(self) -> float:
-        """The rise of log loss on the held-back images."""
-        return log_loss(self.targets, self.after) - log_loss(self.targets, self.before)
 
 
 def quantize(

@@ -18,7 +18,8 @@ from onnx import helper
 
 from maskspot.errors import ExportError
 from maskspot.exporting.graph import LOGIT, make_model, prefixed, share_constants
-from maskspot.exporting.heatmap import CELLS, Nodes, add_cells
+from maskspot.exporting.heatmap import CELLS, add_cells
+from maskspot.exporting.nodes import Nodes
 from maskspot.exporting.shrink import shrink_nodes, shrunk
 from maskspot.model.info import INPUT
 
@@ -105,18 +106,18 @@ def views_of(whole: onnx.ModelProto, fine: onnx.ModelProto) -> onnx.ModelProto:
     small, large = (
         each.graph.input[0].type.tensor_type.shape.dim[1].dim_value for each in (whole, fine)
     )
-    nodes, constants = shrink_nodes(INPUT, "small", large, small)
+    smaller = shrink_nodes(INPUT, "small", large, small)
     first = prefixed(whole.graph, "whole/", {INPUT: "small", LOGIT: WHOLE})
     second = prefixed(fine.graph, "fine/", {INPUT: INPUT, LOGIT: "fine/logit"})
     graph = helper.make_graph(
-        [*nodes, *first.node, *second.node],
+        [*smaller.nodes, *first.node, *second.node],
         "views",
         list(fine.graph.input),
         [
             helper.make_tensor_value_info(WHOLE, onnx.TensorProto.FLOAT, ["N", 1]),
             helper.make_tensor_value_info(CELLS, onnx.TensorProto.FLOAT, ["N", "h", "w"]),
         ],
-        [*constants, *first.initializer, *second.initializer],
+        [*smaller.constants, *first.initializer, *second.initializer],
     )
     new = Nodes("cells")
     if not add_cells(new, graph, "fine/logit"):

@@ -13,7 +13,7 @@ from maskspot.training.settings import Settings
 
 
 @contextmanager
-def devices(settings: Settings) -> Iterator[None]:
+def on_devices(settings: Settings) -> Iterator[None]:
     """Build networks in this context for the devices of the machine; GPUs share each batch.
 
     If the setting `precision` is bfloat16, or auto and there is a GPU, layers compute in bfloat16

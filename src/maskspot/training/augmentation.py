@@ -46,7 +46,7 @@ def warp(image: Image, view: Map, size: int, fill: str = "nearest") -> Image:
     )
 
 
-def disturb(image: Image, rng: np.random.Generator, settings: Settings) -> Image:
+def distort(image: Image, rng: np.random.Generator, settings: Settings) -> Image:
     """Vary colours, sharpness and compression, and fill a rectangle: uint8 (S, S, 3)."""
     chance = rng.random(3)
     if settings.colour:

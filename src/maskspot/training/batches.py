@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from maskspot.training import schedule
-from maskspot.training.augmentation import disturb, mix, warp
+from maskspot.training.augmentation import distort, mix, warp
 from maskspot.training.examples import Examples
 from maskspot.training.settings import Settings
 from maskspot.training.views import draw_view, mask_grid
@@ -115,7 +115,7 @@ class TrainingBatches:
             rng, self.settings, float(examples.targets[row]), examples.boxes[row]
         )
         image = warp(examples.source[row], view, size, self.settings.fill)
-        return disturb(image, rng, self.settings), target, mask_grid(masks, -(-size // STRIDE))
+        return distort(image, rng, self.settings), target, mask_grid(masks, -(-size // STRIDE))
 
     def _shuffle(self, epoch: int) -> NDArray[np.intp]:
         return np.random.default_rng([self.settings.seed, epoch]).permutation(self._rows)

@@ -18,11 +18,11 @@ from maskspot.evaluation.metrics import accuracy, log_loss, summary
 from maskspot.files import replacing
 from maskspot.progress import Progress, Step
 from maskspot.training import network, schedule, warmstart
-from maskspot.training.accelerators import devices
+from maskspot.training.accelerators import on_devices
 from maskspot.training.batches import Teacher, TrainingBatches, evaluation_batches
 from maskspot.training.curves import draw_curves
 from maskspot.training.examples import Examples
-from maskspot.training.losses import compiled
+from maskspot.training.losses import compile_network
 from maskspot.training.run import Row, Run
 from maskspot.training.settings import Settings
 
@@ -61,7 +61,7 @@ def fit(run: Run, task: Task, progress: Progress) -> dict[str, Any]:
     """Train the network of a run from its last finished epoch to its end, and return its metrics.
 
     Raises:
-        DataError: the loss is no longer a number, or the checkpoint is not this run's.
+        DataError: the loss is not a number, or the checkpoint is not this run's.
     """
     if (finished := run.metrics()) is not None:
         return finished
@@ -227,11 +227,13 @@ def _start_or_resume(run: Run, task: Task, steps: int) -> tuple[Any, list[Row]]:
     """Return the compiled network, and the finished epochs."""
     settings = run.settings
     resumed = network.load(run.checkpoint) if run.checkpoint.is_file() else None
-    with devices(settings):
+    with on_devices(settings):
         start = replace(settings, weights="none", init=None) if resumed else settings
-        model = compiled(network.build(start), settings)
+        model = compile_network(network.build(start), settings)
     if resumed is None:
-        warmstart.start(model, settings, task.examples.pixels[task.training[: warmstart.MEASURED]])
+        warmstart.assign_start(
+            model, settings, task.examples.pixels[task.training[: warmstart.MEASURED]]
+        )
         if settings.head_first and (settings.init or settings.weights != "none"):
             fit_head(model, task, settings.seed)
         if settings.keep_start:

@@ -25,7 +25,7 @@ def agreement(targets: Any, logits: Any) -> Any:
     return keras.ops.equal(targets > 0.5, logits > 0)  # noqa: PLR2004
 
 
-def compiled(model: Any, settings: Settings) -> Any:
+def compile_network(model: Any, settings: Settings) -> Any:
     """Compile a network with the optimizer and the losses of the settings, and return it."""
     label_loss = keras.losses.BinaryCrossentropy(
         from_logits=True, label_smoothing=settings.label_smoothing

@@ -53,7 +53,7 @@ def build(settings: Settings) -> Any:
     outputs = [last(x), last(features)] if settings.heatmap else last(x)
     model = keras.Model(inputs, outputs, name="maskspot")
     if settings.init:
-        _take_weights(model, settings)
+        _copy_weights(model, settings)
     return model
 
 
@@ -104,7 +104,7 @@ def _is_model_file(settings: Settings) -> bool:
     return settings.weights.lower().endswith(".onnx")
 
 
-def _take_weights(model: Any, settings: Settings) -> None:
+def _copy_weights(model: Any, settings: Settings) -> None:
     assert settings.init
     run = Run.open(settings.init)
     if run.settings.backbone != settings.backbone:

@@ -16,7 +16,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearLayer:
     """A layer of a graph, with the multiplications and additions of constants after it.
 
     Attributes:
@@ -31,7 +31,7 @@ class Linear:
     output: str
 
 
-def linears(graph: onnx.GraphProto) -> Iterator[Linear]:
+def linear_layers(graph: onnx.GraphProto) -> Iterator[LinearLayer]:
     """Yield a graph's convolutions and products by constant matrices, in order.
 
     Their order in the graph is that of the layers, as each depends on the one before. Constants
@@ -50,7 +50,7 @@ def linears(graph: onnx.GraphProto) -> Iterator[Linear]:
             continue
         linear = _linear(node, constants)
         while len(after := readers.get(linear.output, [])) == 1:
-            taken = _take(linear, after[0], constants)
+            taken = _merge(linear, after[0], constants)
             if taken is None:
                 break
             linear = taken
@@ -73,7 +73,7 @@ def _constants(graph: onnx.GraphProto) -> dict[str, Array]:
     return known
 
 
-def _linear(node: onnx.NodeProto, constants: dict[str, Array]) -> Linear:
+def _linear(node: onnx.NodeProto, constants: dict[str, Array]) -> LinearLayer:
     kernel = constants[node.input[1]]
     attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
     if node.op_type == "Conv":
@@ -85,10 +85,12 @@ def _linear(node: onnx.NodeProto, constants: dict[str, Array]) -> Linear:
         out = kernel.shape[-1]
     named = len(node.input) > 2 and node.input[2]  # noqa: PLR2004
     bias = constants[node.input[2]] if named else np.zeros(out, np.float32)
-    return Linear(kernel, bias.reshape(out), node.output[0])
+    return LinearLayer(kernel, bias.reshape(out), node.output[0])
 
 
-def _take(linear: Linear, node: onnx.NodeProto, constants: dict[str, Array]) -> Linear | None:
+def _merge(
+    linear: LinearLayer, node: onnx.NodeProto, constants: dict[str, Array]
+) -> LinearLayer | None:
     """Return a layer with the multiplication or addition after it; None if the node is neither."""
     values = [constants[name] for name in node.input if name in constants]
     if node.op_type not in ("Mul", "Add") or len(values) != 1:
@@ -100,4 +102,4 @@ def _take(linear: Linear, node: onnx.NodeProto, constants: dict[str, Array]) -> 
         return replace(linear, bias=linear.bias + value, output=output)
     kernel = linear.kernel
     by_channel = value if kernel.shape[-1] == len(linear.bias) else value[:, None]  # depthwise
-    return Linear(kernel * by_channel, linear.bias * value, output)
+    return LinearLayer(kernel * by_channel, linear.bias * value, output)

@@ -1,4 +1,4 @@
-"""Every setting of a training run, its default, and the values it admits. No TensorFlow."""
+"""The settings of a training run, with defaults and valid values. TensorFlow is not imported."""
 
 import json
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class Settings:
     Numbers without bounds of their own are from 0 to 1,000,000.
 
     Raises:
-        UsageError: a value is of the wrong type or not admitted, or contradicts another.
+        UsageError: a value is invalid, or contradicts another.
     """
 
     backbone: str = argument("efficientnet-b0", help="Network.", choices=tuple(BACKBONES))

@@ -57,7 +57,7 @@ def train(
 
     Raises:
         UsageError: a setting or the name is invalid, or the run exists.
-        DataError: the data cannot be used, or the loss is no longer a number.
+        DataError: the data cannot be used, or the loss is not a number.
         DownloadError: the starting weights could not be downloaded.
         MissingExtraError: maskspot[train] is not installed.
         TrainingStopped: training was interrupted.

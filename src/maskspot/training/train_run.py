@@ -31,7 +31,7 @@ def train_run(run: Run, export: Exporter | None, progress: Progress) -> dict[str
         progress: is told how training proceeds.
 
     Raises:
-        DataError: the data cannot be used, or the loss is no longer a number.
+        DataError: the data cannot be used, or the loss is not a number.
         UsageError: the run is one fold of another.
     """
     if (finished := run.metrics()) is not None:

@@ -22,7 +22,7 @@ from maskspot.model.info import ModelInfo
 from maskspot.model.predictor import Predictor
 from maskspot.model.shipped import find_model, shipped
 from maskspot.training import network
-from maskspot.training.onnx_layers import Array, Linear, linears
+from maskspot.training.onnx_layers import Array, LinearLayer, linear_layers
 from maskspot.training.settings import Settings
 
 TOLERANCE = 0.05
@@ -39,7 +39,7 @@ _CHECKED = 8  # images on which network and file are compared
 _BATCH = 16
 
 
-def start(model: Any, settings: Settings, pixels: NDArray[np.uint8]) -> None:
+def assign_start(model: Any, settings: Settings, pixels: NDArray[np.uint8]) -> None:
     """Assign weights to a new network if the settings take them from a model file.
 
     Args:
@@ -90,21 +90,20 @@ def load_model_file(model: Any, file: str | Path, pixels: NDArray[np.uint8]) -> 
         raise UsageError(
             f"{file}: has the network twice, for its windows; start from an export without windows"
         )
-    layers, found = list(_layers(model)), list(linears(proto.graph))
-    if len(found) > len(layers) and len(found) % len(layers) == 0:
+    layers, given = list(_layers(model)), list(linear_layers(proto.graph))
+    if len(given) > len(layers) and len(given) % len(layers) == 0:
         raise UsageError(
-            f"{file}: the mean of {len(found) // len(layers)} networks ({info.backbone}); "
+            f"{file}: the mean of {len(given) // len(layers)} networks ({info.backbone}); "
             "training must start from a single one"
         )
-    if len(found) != len(layers) or any(
-        not _fits(layer, linear) for (layer, _), linear in zip(layers, found, strict=True)
-    ):
+    pairs = list(zip(layers, given, strict=False))
+    if len(given) != len(layers) or not all(_fits(layer, linear) for (layer, _), linear in pairs):
         raise UsageError(f"{file}: another kind of network ({info.backbone}) than the one to train")
-    for (layer, norm), linear in zip(layers, found, strict=True):
+    for (layer, norm), linear in pairs:
         _assign(layer, norm, linear)
     norms = [norm for _, norm in layers if norm]
     _normalise(norms, _moments(model, norms, pixels[:MEASURED]))
-    _verify(model, proto, found[-1].output, file, pixels[:_CHECKED], info.preprocessing.size)
+    _verify(model, proto, given[-1].output, file, pixels[:_CHECKED], info.preprocessing.size)
 
 
 def _is_int8(info: ModelInfo) -> bool:
@@ -130,13 +129,13 @@ def _layers(model: Any) -> Iterator[tuple[Any, Any]]:
     yield last, None
 
 
-def _fits(layer: Any, linear: Linear) -> bool:
+def _fits(layer: Any, linear: LinearLayer) -> bool:
     # A convolution of single pixels may have become a product of matrices.
     given, wanted = linear.kernel.shape, tuple(layer.kernel.shape)
     return given == wanted or (len(given) == 2 and (1, 1, *given) == wanted)  # noqa: PLR2004
 
 
-def _assign(layer: Any, norm: Any, linear: Linear) -> None:
+def _assign(layer: Any, norm: Any, linear: LinearLayer) -> None:
     """Set a layer to what the graph computes, and its normalisation to adding the bias."""
     layer.kernel.assign(linear.kernel.reshape(layer.kernel.shape))
     if norm is None:
