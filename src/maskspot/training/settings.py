@@ -30,13 +30,9 @@ class Settings:
     """
 
     backbone: str = argument("efficientnet-b0", help="Network.", choices=tuple(BACKBONES))
-    weights: str = argument(
-        "imagenet", help=f"Weights that it starts from: {', '.join(WEIGHTS)}, or a file."
-    )
+    weights: str = argument("imagenet", help=f"Starting weights: {', '.join(WEIGHTS)}, or a file.")
     init: str | None = argument(None, help="Run whose network it starts from, in place of weights.")
-    head_first: bool = argument(
-        True, help="Fit the last layer to the features of the starting weights first."
-    )
+    head_first: bool = argument(True, help="Fit the last layer to the starting features first.")
     size: int = argument(256, help="Side of the square input, in pixels.", least=32, most=4096)
     fit: str = argument("squash", help="How an image becomes square.", choices=("squash", "pad"))
     filter: str = argument(
@@ -58,9 +54,7 @@ class Settings:
     freeze: float = argument(
         0.0, help="Share of the backbone's layers, from the first, that are not trained.", most=1
     )
-    dropout: float = argument(
-        0.2, help="Share of features dropped before the last layer.", most=0.99
-    )
+    dropout: float = argument(0.2, help="Share of features dropped at the last layer.", most=0.99)
 
     epochs: int = argument(12, help="Maximum number of epochs.", least=1)
     start_size: int = argument(
@@ -83,9 +77,7 @@ class Settings:
     learning_rate: float = argument(6e-4, help="Peak learning rate.", least=1e-12)
     weight_decay: float = argument(1e-2, help="Weight decay of adamw.")
     clip_norm: float = argument(1.0, help="Maximum norm of a step's gradient; 0 is no limit.")
-    label_smoothing: float = argument(
-        0.0, help="Share of a label that is given to the other class.", most=0.01
-    )
+    label_smoothing: float = argument(0.0, help="Share of a label given to the other.", most=0.01)
     class_balance: bool = argument(False, help="Weight images so that both classes count equally.")
     schedule: str = argument(
         "cosine",
@@ -98,18 +90,10 @@ class Settings:
     )
     plateau_factor: float = argument(0.1, help="Factor of each cut, with schedule plateau.", most=1)
     plateau_floor: float = argument(1e-5, help="Minimum learning rate, with schedule plateau.")
-    ema: float = argument(
-        0.99, help="Momentum of the moving average of weights; 0 is none.", most=0.99999
-    )
-    keep_start: float = argument(
-        0.0, help="Share of the starting weights in the final network.", most=0.99
-    )
-    patience: int = argument(
-        0, help="Stop after this many epochs without a lower loss; 0 never does."
-    )
-    keep: str = argument(
-        "last", help="Epoch whose network is the run's result.", choices=("best", "last")
-    )
+    ema: float = argument(0.99, help="Momentum of averaged weights; 0 is none.", most=0.99999)
+    keep_start: float = argument(0.0, help="Share of starting weights in the result.", most=0.99)
+    patience: int = argument(0, help="Epochs without a lower loss before it stops; 0 is no limit.")
+    keep: str = argument("last", help="Epoch that is the result.", choices=("best", "last"))
 
     rotation: float = argument(15.0, help="Augmentation: maximum rotation, in degrees.", most=180)
     zoom: float = argument(
@@ -146,19 +130,13 @@ class Settings:
         0.3, help="Augmentation: share of images shrunk by up to 4 and enlarged again.", most=1
     )
     jpeg: float = argument(0.3, help="Augmentation: share of images compressed again.", most=1)
-    cutout: float = argument(
-        0.1, help="Augmentation: share of images with a rectangle filled in.", most=1
-    )
-    mixup: float = argument(
-        0.0, help="Augmentation: a of the Beta(a, a) of mixup; 0 mixes none.", most=10
-    )
+    cutout: float = argument(0.1, help="Augmentation: share of images with a hole.", most=1)
+    mixup: float = argument(0.0, help="Augmentation: a of mixup's Beta(a, a); 0 is none.", most=10)
     resolution: int = argument(
         0, help="Side of the images that augmentation cuts from, in pixels; 0 is size.", most=4096
     )
 
-    boxes: str | None = argument(
-        None, help="CSV of face boxes, in the folder of the data or anywhere."
-    )
+    boxes: str | None = argument(None, help="CSV of face boxes, in the data's folder or anywhere.")
     box_crops: float = argument(
         0.5,
         help="Share of images with boxes shown as a crop, labelled by the faces in it.",
@@ -169,17 +147,13 @@ class Settings:
         help="Augmentation: share of images without a mask or boxes shown as a small crop.",
         most=1,
     )
-    heatmap: float = argument(
-        0.0, help="Weight of the loss that says where the masks are; needs boxes."
-    )
+    heatmap: float = argument(0.0, help="Weight of the loss of where masks are; needs boxes.")
     teacher: str | None = argument(
         None, help="Model file, or run with folds, whose probabilities it learns from too."
     )
     teacher_weight: float = argument(0.5, help="Share of the teacher in each label.", most=1)
 
-    folds: int = argument(
-        0, help="Number of networks to train, each without one part of the images.", most=99
-    )
+    folds: int = argument(0, help="Networks to train, each without a part of the images.", most=99)
     group: str | None = argument(
         None,
         help="Column of sources.csv whose values are never split across folds, such as source.",
@@ -194,9 +168,7 @@ class Settings:
     validation: float = argument(
         0.2, help="Share of images held back, stratified by label.", least=1e-6, most=0.9
     )
-    seed: int = argument(
-        0, help="Seed of the split, the shuffles, the augmentation and the weights.", most=2**31
-    )
+    seed: int = argument(0, help="Seed of split, augmentation and weights.", most=2**31)
 
     labels: str | None = argument(None, help="CSV of labels, if it has no usual name.")
     image_column: str | None = argument(None, help="Its column of image names.")
