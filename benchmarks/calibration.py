@@ -1,4 +1,4 @@
-"""Do probabilities mean what they say? A reliability diagram of a submission.
+"""Draw the reliability diagram of a submission.
 
 python benchmarks/calibration.py test_labels.csv sub.csv calibration.png
 """
@@ -36,9 +36,9 @@ def main() -> None:
     )
     above.plot([0, 1], [0, 1], color="grey", linestyle="--", label="perfect")
     found = reliability(targets, probabilities, BINS)
-    reach = [(found.true - found.low).clip(0), (found.high - found.true).clip(0)]
+    reach = [(found.share - found.low).clip(0), (found.high - found.share).clip(0)]
     label = f"one of {len(found.images)} equal parts"
-    above.errorbar(found.said, found.true, reach, marker="o", capsize=3, label=label)
+    above.errorbar(found.probability, found.share, reach, marker="o", capsize=3, label=label)
     above.set(ylabel="share with a mask", ylim=(-0.03, 1.03))
     above.set_title(f"{len(targets)} photos, expected calibration error {error:.3f}")
     above.legend()

@@ -1,12 +1,12 @@
-"""Do damaged image files ever bring maskspot down?
+"""Check that no damaged image file crashes or hangs maskspot.
 
     python benchmarks/fuzz.py [--count 200000] [--first 0] [--seed 0] [--workers 1] [--json FILE]
 
-Small own-drawn files of every format, each damaged in a way that its number tells, go through
-`maskspot.scoring.pipeline.score`. Every file must come back as exactly one row in its place, with a
-probability or with a reason; a worker that dies, is silent for longer than `--hang` seconds or
-needs more memory than `--memory` MB has failed on a file, which is found and saved in `--save`.
-Ends with code 1 where any did.
+Small drawn files of every format, damaged in a way that their number determines, go through
+`maskspot.scoring.pipeline.score`. Each file must give exactly one row in its place, with a
+probability or a reason. A worker fails on a file if it dies, is silent for longer than `--hang`
+seconds or needs more than `--memory` MB; that file is identified and saved in `--save`. The exit
+code is 1 if any file failed.
 """
 
 import argparse
@@ -26,12 +26,12 @@ from measuring import report, table
 
 BATCH = 250
 TOGETHER = 6
-"""How many times longer than one file a batch may take, before its files are tried alone."""
+"""A batch may take this many times longer than a file before its files are tried one by one."""
 
 
 @dataclass
 class Tally:
-    """What became of the files: format and status to a number; what failed, and why."""
+    """Counts files by format and status, and keeps which failed and why."""
 
     rows: Counter[tuple[str, str]] = field(default_factory=Counter)
     failures: list[tuple[int, str]] = field(default_factory=list)
@@ -46,23 +46,23 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=200_000)
     parser.add_argument("--first", type=int, default=0, help="number of the first file")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("-m", "--model", default="fast", help="file, or shipped model's name")
+    parser.add_argument("-m", "--model", default="fast", help="model file or name")
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--hang", type=float, default=20, help="seconds for one file")
-    parser.add_argument("--memory", type=float, default=3000, help="MB, of a worker")
+    parser.add_argument("--hang", type=float, default=20, help="seconds that a file may take")
+    parser.add_argument("--memory", type=float, default=3000, help="MB that a worker may use")
     parser.add_argument("--save", type=Path, default=Path("fuzz-failures"))
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 
 
 def work(model: str, seed: int, tasks: Connection) -> None:
-    """Score files by their numbers until there are no more; runs in a process of its own."""
+    """Score files by number until there are no more; runs in a separate process."""
     from maskspot import load
     from maskspot.inputs.items import Item
     from maskspot.scoring.pipeline import score
 
     predictor = load(model)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # C libraries complain there
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # C libraries print warnings there
     tasks.send("ready")
     while (numbers := tasks.recv()) is not None:
         mutants = [mutant(seed, number) for number in numbers]
@@ -110,12 +110,12 @@ class Worker:
         self._process.join()
 
     def give(self, numbers: list[int]) -> None:
-        """Let it score these files."""
+        """Send it files to score."""
         self._tasks.send(numbers)
         self._patience = self._given.hang * (1 if len(numbers) == 1 else TOGETHER)
 
     def take(self, tally: Tally) -> str:
-        """Wait for the answer and count it; return what went wrong, if anything."""
+        """Wait for the answer and count it; return what failed, or an empty string."""
         fault = ""
         try:
             if self._tasks.poll(self._patience):
@@ -137,7 +137,7 @@ class Worker:
 
 
 def find_fault(worker: Worker, numbers: list[int], tally: Tally, given: argparse.Namespace) -> None:
-    """Score files one by one, some of which failed together, and save those that do alone."""
+    """Score the files of a failed batch one by one, and save those that fail."""
     before = len(tally.failures)
     for number in numbers:
         worker.give([number])

@@ -1,4 +1,4 @@
-"""Damaged image files, each told by its number alone: the seeds, and what is done to them."""
+"""Make damaged image files, each determined by its number: the whole files and the damage."""
 
 import random
 from collections.abc import Callable
@@ -40,7 +40,7 @@ _KINDS: dict[str, list[tuple[str, dict[str, object]]]] = {
 
 @cache
 def seeds() -> list[tuple[str, bytes]]:
-    """Return a format's name and a small whole file of it, for each format and mode."""
+    """Return the name of a format and a small intact file, for each format and mode."""
     found = []
     for number, (kind, variants) in enumerate(_KINDS.items()):
         if kind == "AVIF" and not features.check("avif"):
@@ -65,7 +65,7 @@ def _in_mode(image: Image.Image, mode: str) -> Image.Image:
 
 
 def mutant(seed: int, number: int) -> tuple[str, bytes]:
-    """Return a format's name and the damaged file of a number."""
+    """Return the name of a format and the damaged file with a number."""
     chance = random.Random(f"{seed}/{number}")
     kind, data = chance.choice(seeds())
     content = bytearray(data)
@@ -75,7 +75,7 @@ def mutant(seed: int, number: int) -> tuple[str, bytes]:
 
 
 def _place(content: bytearray, chance: random.Random) -> int:
-    """Choose a place, every other time in the header, which is short and decides the most."""
+    """Choose an offset; half of them in the header, which is short and matters most."""
     end = len(content) if chance.random() < 0.5 else min(len(content), 64)  # noqa: PLR2004
     return chance.randrange(end + 1)
 
@@ -94,7 +94,7 @@ def _set_bytes(content: bytearray, chance: random.Random) -> None:
 
 
 def _set_number(content: bytearray, chance: random.Random) -> None:
-    """Put a number where sizes, offsets and counts stand, in either order of bytes."""
+    """Overwrite sizes, offsets and counts with a number, in either byte order."""
     length = chance.choice((1, 2, 4))
     top = 256**length - 1
     value = chance.choice((0, 1, top, top // 2, top // 2 + 1, chance.randint(0, top), 4096))
@@ -125,7 +125,7 @@ def _double(content: bytearray, chance: random.Random) -> None:
 
 
 def _splice(content: bytearray, chance: random.Random) -> None:
-    """Go on as another file does, perhaps one of another format."""
+    """Continue with the rest of another file, perhaps of another format."""
     _, other = chance.choice(seeds())
     content[_place(content, chance) :] = other[chance.randrange(len(other)) :]
 

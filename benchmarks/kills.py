@@ -1,11 +1,11 @@
-"""Is work lost when the process is killed? kill -9 at random moments, then `--resume`.
+"""Check that no work is lost by `kill -9` at random moments followed by `--resume`.
 
     python benchmarks/kills.py [FOLDER] [--kills 30] [--formats csv jsonl] [-m fast] [--json FILE]
 
-An uninterrupted run gives the bytes that are due. Then, so many times: start, kill -9 at a random
-moment, and the same again with `--resume`. Each time the output must be byte-identical, and its
-folder must hold nothing but the output. Without a folder, 600 JPEGs are drawn. Ends with code 1
-where a run did not keep that. `--repeat` kills each run several times before it may end.
+An uninterrupted run gives the expected bytes. Then `--kills` runs are started, killed at a
+random moment, and resumed. The output must be identical to the expected one, and its folder must
+contain nothing else. Without a folder, 600 JPEGs are drawn. `--repeat` kills each run several
+times before it may finish. The exit code is 1 if a run failed.
 """
 
 import argparse
@@ -47,17 +47,17 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--kills", type=int, default=30)
-    parser.add_argument("--repeat", type=int, default=1, help="kills before a run may end")
+    parser.add_argument("--repeat", type=int, default=1, help="kills before a run may finish")
     parser.add_argument("--formats", nargs="+", default=["csv", "jsonl"])
-    parser.add_argument("-m", "--model", default="fast", help="file, or shipped model's name")
-    parser.add_argument("--options", nargs="+", default=[], help="of predict, without dashes")
+    parser.add_argument("-m", "--model", default="fast", help="model file or name")
+    parser.add_argument("--options", nargs="+", default=[], help="for predict, without dashes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 
 
 def kill_after(command: list[str], seconds: float) -> bool:
-    """Start a command and kill it -9; tell whether it was still running."""
+    """Start a command and send SIGKILL; return whether it was still running."""
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
@@ -70,7 +70,7 @@ def kill_after(command: list[str], seconds: float) -> bool:
 def attempt(
     command: list[str], output: Path, expected: bytes, moments: list[float]
 ) -> Trial | None:
-    """Kill at the moments, resume, and compare; None if a kill came too late."""
+    """Kill at these moments, resume, and compare; None if a kill came too late."""
     for number, moment in enumerate(moments):
         if not kill_after([*command, *(["--resume"] if number else [])], moment):
             return None
@@ -81,7 +81,7 @@ def attempt(
 
 
 def trials(given: argparse.Namespace, folder: Path, kind: str) -> tuple[float, list[Trial]]:
-    """Return how long an uninterrupted run takes, and what became of the killed ones."""
+    """Return the duration of an uninterrupted run, and the results of the killed ones."""
     chance = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as temporary:
         output = Path(temporary) / f"scores.{kind}"

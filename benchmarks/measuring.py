@@ -1,7 +1,7 @@
-"""What the benchmarks of prediction share: commands timed in turns, tables, the machine's name.
+"""Share code among the benchmarks of prediction: timing in turns, tables, the machine's name.
 
-It imports nothing heavy, and leaves that to processes of their own: Linux counts what a process
-used before it became a command among that command's peak memory.
+This module imports nothing heavy and leaves that to other processes: on Linux, the peak memory
+of a command includes what the process used before it executed the command.
 """
 
 import json
@@ -39,14 +39,14 @@ class Measured:
 
 
 def maskspot(*arguments: object) -> list[str]:
-    """Return a command line of the console script beside this Python, or of the module."""
+    """Return a command line for the console script beside this Python, or for the module."""
     script = Path(sys.executable).with_name("maskspot")
     start = [str(script)] if script.is_file() else [sys.executable, "-m", "maskspot"]
     return [*start, *map(str, arguments)]
 
 
 def run(command: Sequence[object]) -> Measured:
-    """Run a command to its end, whatever that is."""
+    """Run a command to its end, even if it fails."""
     with tempfile.TemporaryFile() as said:
         started = time.perf_counter()
         process = subprocess.Popen(
@@ -54,14 +54,14 @@ def run(command: Sequence[object]) -> Measured:
         )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)  # it is waited for: say so
+        process.returncode = os.waitstatus_to_exitcode(status)  # reaped by wait4
         said.seek(0)
         text = said.read().decode(errors="replace")
     return Measured(seconds, usage.ru_maxrss * 1024 / 1e6, process.returncode, text)
 
 
 def succeed(command: Sequence[object]) -> Measured:
-    """Run a command that must go well."""
+    """Run a command that must succeed."""
     measured = run(command)
     if measured.code:
         sys.exit(f"{' '.join(map(str, command))} ended with {measured.code}:\n{measured.said}")
@@ -69,7 +69,7 @@ def succeed(command: Sequence[object]) -> Measured:
 
 
 def in_turns(contenders: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
-    """Call each in turn, so many rounds: what disturbs the machine disturbs them alike."""
+    """Call each in turn for some rounds, so that other load affects all of them."""
     results: dict[str, list[T]] = {name: [] for name in contenders}
     for number in range(rounds):
         for name, contender in contenders.items():
@@ -79,14 +79,14 @@ def in_turns(contenders: Mapping[str, Callable[[], T]], rounds: int) -> dict[str
 
 
 def draw(folder: Path, count: int, width: int, height: int) -> list[Path]:
-    """Draw so many JPEGs, in a process of its own."""
+    """Draw JPEGs in a separate process."""
     script = Path(__file__).with_name("drawing.py")
     succeed([sys.executable, script, folder, count, width, height])
     return sorted(folder.glob("drawn*.jpg"))
 
 
 def describe(model: str) -> dict[str, Any]:
-    """Return a model's file and what it says of itself, read in a process of its own."""
+    """Return a model's file and its metadata, read in a separate process."""
     code = (
         "import dataclasses, json, sys; from maskspot.model.shipped import find_model; "
         "from maskspot.model.predictor import Predictor; file = find_model(sys.argv[1]).resolve(); "
@@ -108,13 +108,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Say what measured: processor, CPUs that are ours, Python, and the packages that matter."""
+    """Describe the machine: processor, usable CPUs, Python, and the relevant packages."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
         names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         cpu = names[0].partition(":")[2].strip() if names else cpu
-    runtimes = metadata.packages_distributions()["onnxruntime"]  # of another device, it may be
+    runtimes = metadata.packages_distributions()["onnxruntime"]  # may be a build for another device
     packages = ("maskspot", *sorted(set(runtimes)), "pillow")
     versions = {name: metadata.version(name) for name in packages}
     return {"cpu": cpu, "cpus": cpus(), "python": platform.python_version(), **versions}
@@ -127,7 +127,7 @@ def cpus() -> int:
 
 
 def report(text: str, figures: Mapping[str, Any], file: Path | None) -> None:
-    """Print a table under the machine it was measured on; write the figures as JSON if asked."""
+    """Print the machine and a table; write the figures as JSON if `--json` was given."""
     where = machine()
     print(", ".join(f"{name} {value}" for name, value in where.items()), end="\n\n")
     print(text, flush=True)

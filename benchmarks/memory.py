@@ -1,10 +1,10 @@
-"""Does memory grow with the number of images?
+"""Measure whether memory grows with the number of images.
 
     python benchmarks/memory.py [--counts 2000 100000] [-m fast] [--format csv] [--json FILE]
 
-Peak resident memory of `maskspot predict` on folders of so many images: hard links to a hundred
-small JPEGs, all in one folder or in folders within folders. The ratio is to the first count of the
-same layout. In-memory file systems are no place for the folders: they are on the temporary one.
+Prints the peak resident memory of `maskspot predict` on folders of different sizes: hard links
+to a hundred small JPEGs, in one folder or in nested folders. The ratio is to the first count of
+the same layout. The temporary folder must not be on an in-memory file system.
 """
 
 import argparse
@@ -21,12 +21,12 @@ FAN = 100
 
 
 def flat(number: int) -> str:
-    """Return an image's path where all are in one folder."""
+    """Return the path of an image if all are in one folder."""
     return f"image{number:07}.jpg"
 
 
 def nested(number: int) -> str:
-    """Return an image's path where no folder has more than a hundred things."""
+    """Return the path of an image if no folder has more than a hundred entries."""
     outer, inner = divmod(number // FAN, FAN)
     return f"{outer:03}/{inner:02}/image{number % FAN:02}.jpg"
 
@@ -35,7 +35,7 @@ LAYOUTS: dict[str, Callable[[int], str]] = {"flat": flat, "nested": nested}
 
 
 def fill(folder: Path, originals: list[Path], count: int, path: Callable[[int], str]) -> None:
-    """Make a folder of so many images."""
+    """Make a folder of `count` images."""
     for number in range(count):
         target = folder / path(number)
         if number % FAN == 0:
@@ -50,8 +50,8 @@ def main() -> None:
     )
     parser.add_argument("--counts", type=int, nargs="+", default=[2000, 100_000])
     parser.add_argument("--layouts", nargs="+", choices=LAYOUTS, default=[*LAYOUTS])
-    parser.add_argument("-m", "--model", default="fast", help="file, or shipped model's name")
-    parser.add_argument("--format", default="csv", help="of the output: csv, jsonl, parquet")
+    parser.add_argument("-m", "--model", default="fast", help="model file or name")
+    parser.add_argument("--format", default="csv", help="format: csv, jsonl or parquet")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()

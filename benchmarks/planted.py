@@ -1,11 +1,11 @@
-"""Does `maskspot check` find wrong labels and copies that were planted?
+"""Measure how many planted wrong labels and copies `maskspot check` finds.
 
     python benchmarks/planted.py DATA --oof oof.csv [--draws 5] [--json FILE]
 
-Into a copy of a data set (CSV of labels, `images/`), in each draw, 20 labels are flipped and 20
-photos are put in once more: shrunk to 60 %, at JPEG quality 35, mirrored, or cut by 1 to 5 % on
-each side. Of what `check` then lists, how many of the 20 first labels and of the 20 first copies
-were planted? The data's own wrong labels count as misses.
+Each draw copies the data set (a CSV of labels and `images/`), flips 20 labels and adds 20 copies
+of photos: reduced to 60 %, compressed with JPEG quality 35, mirrored, or cropped by 1 to 5 % on
+each side. The result is how many of the first 20 labels and of the first 20 copies that `check`
+lists were planted. Labels that are wrong in the data itself count as misses.
 """
 
 import argparse
@@ -30,7 +30,7 @@ COPIES = ("near-conflict", "duplicate", "near-duplicate")
 
 
 def main() -> None:
-    """Plant, check, and print a table."""
+    """Plant errors, check, and print a table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -80,7 +80,7 @@ def plant(
 
 
 def change(image: Image.Image, at: int) -> Image.Image:
-    """Return an image as the copy of that number has it, but for the quality."""
+    """Return an image changed as the copy with that number is, except for the quality."""
     if at % 4 == 0:
         return image.resize([max(40, side * 6 // 10) for side in image.size])
     if at % 4 == 2:  # noqa: PLR2004
@@ -97,7 +97,7 @@ def first(problems: list[Problem], kinds: tuple[str, ...]) -> list[Problem]:
 
 
 def is_planted(problem: Problem, copies: Mapping[str, str]) -> bool:
-    """Say whether a problem is a copy and its original."""
+    """Return whether a problem is a copy and its original."""
     pair = {problem.image, problem.other}
     return any({copy, name} == pair for copy, name in copies.items())
 

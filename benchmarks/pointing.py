@@ -1,11 +1,12 @@
-"""Where does the heatmap point? Into a box of a mask, for how many of the images that show one?
+"""Measure how often the heatmap's peak lies in the box of a mask.
 
     python benchmarks/pointing.py DATA... -m MODEL... [--only validation.csv...]
 
-Of each folder's images that boxes.csv boxes a mask in and that the model rightly finds masked: is
-the peak of the heatmap, as overlays and reports show it, inside a mask's box, grown by half its
-size? And the middle of the raw heatmap's largest cell? `--only` names, for each model, a CSV whose
-first column has the images that it has not learned from: the validation.csv of a run or of a fold.
+Uses the images with a boxed mask in boxes.csv that the model correctly finds masked. The peak is
+the one that overlays and reports show; a hit is inside a mask's box, enlarged by half. The
+middle of the largest cell of the raw heatmap is measured too. `--only` names, for each model, a
+CSV whose first column has the images that the model was not trained on: the validation.csv of a
+run or a fold.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from maskspot.datasets.boxes import Boxes, read_boxes
 from maskspot.datasets.labels import read_folders
 from maskspot.model.heatmaps import peak
 
-GROWN = 0.5  # of a box's width and height, on all sides together
+GROWN = 0.5  # share that is added to a box's sides
 
 
 def main() -> None:
@@ -61,7 +62,7 @@ def main() -> None:
 
 
 def is_inside(boxes: Boxes, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which points, as shares of width and height, are in the grown box of a mask."""
+    """Return which points, as shares of width and height, are in the enlarged box of a mask."""
     inside = np.zeros(np.broadcast_shapes(x.shape, y.shape), bool)
     for left, top, right, bottom in boxes.corners[boxes.masked]:
         wide, high = (right - left) * GROWN / 2, (bottom - top) * GROWN / 2

@@ -1,18 +1,19 @@
-"""How fast are folders scored, next to what the machine can do at most and to other ways?
+"""Measure how fast folders are scored, compared with the machine's limit and with other ways.
 
     python benchmarks/predict.py FOLDER [-m MODEL] [--ours MODEL] [--device NAME] [--rounds 5]
         [--limit N] [--labels CSV] [--keras RUN/last.keras] [--peers PYTHON] [--make-large N]
         [--json FILE]
 
-Every contender is a process of its own, from its start to its CSV: imports and the loading of the
-model count. They run in turns, and ratios are medians of the rounds' ratios. The ceiling is
-perfect overlap of decoding alone and of the network alone, both on all cores and without imports
-and loading (`peers/ceiling.py`). `--keras` names a run's network: Keras' own speed, and that of the
-plain loop over the network as it was converted, are then measured too, at the run's size. `--ours`
-gives maskspot a cheaper form of the others' network, such as `int8` beside `default`: what does it
-win, and what does it cost? Peers that are not installed are said to be so; `--peers` names a Python
-that has openvino, torch and transformers, where this one lacks them. `--make-large` draws so many
-JPEGs of 12 megapixels and scores these.
+Every contender is a separate process and is timed from its start to its finished CSV, including
+imports and loading of the model. Contenders run in turns; ratios are medians of the rounds'
+ratios. The ceiling is the perfect overlap of decoding alone and of the network alone, both on
+all cores and without imports and loading (`peers/ceiling.py`).
+
+`--keras` names a run's network; Keras' own speed, and that of the plain loop over the network as
+converted, are then measured too, at the run's size. `--ours` gives maskspot a cheaper form of
+the network, such as `int8` where the others have `default`. `--peers` names a Python that has
+openvino, torch and transformers if this one lacks them; a peer that is not installed is reported
+as such. `--make-large` draws N JPEGs of 12 megapixels and scores these.
 """
 
 import argparse
@@ -62,7 +63,7 @@ HEADER = (
 
 @dataclass
 class Result:
-    """One contender's rounds: images a second (none: not installed), MB, and its probabilities."""
+    """The rounds of a contender: images a second (none if not installed), MB, probabilities."""
 
     rates: list[float] = field(default_factory=list)
     peaks: list[float] = field(default_factory=list)
@@ -74,16 +75,16 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path, nargs="?", help="images, flat")
-    parser.add_argument("-m", "--model", default="default", help="file, or shipped model's name")
-    parser.add_argument("--ours", help="model that maskspot takes, if not the one of the others")
-    parser.add_argument("--device", default="auto", help="maskspot's own; peers take the CPU")
+    parser.add_argument("folder", type=Path, nargs="?", help="folder of images, without subfolders")
+    parser.add_argument("-m", "--model", default="default", help="model file or name")
+    parser.add_argument("--ours", help="model for maskspot alone")
+    parser.add_argument("--device", default="auto", help="device of maskspot; peers use the CPU")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--limit", type=int, help="take the first N images")
-    parser.add_argument("--names", type=Path, help="CSV whose first column says which images")
+    parser.add_argument("--names", type=Path, help="CSV whose first column names the images")
     parser.add_argument("--labels", type=Path, help="CSV of image and target, for the log loss")
     parser.add_argument("--keras", type=Path, help="the same network as a .keras file")
-    parser.add_argument("--peers", type=Path, default=Path(sys.executable), help="their Python")
+    parser.add_argument("--peers", type=Path, default=Path(sys.executable), help="peers' Python")
     parser.add_argument("--only", nargs="+", default=[], help="words in the names of the peers")
     parser.add_argument("--draft", action="store_true", help="measure predict --draft as well")
     parser.add_argument("--make-large", type=int, metavar="N", help="draw N 12-megapixel JPEGs")
@@ -95,7 +96,7 @@ def arguments() -> argparse.Namespace:
 
 
 def choose(given: argparse.Namespace, folder: Path) -> list[str]:
-    """Fill a folder with (links to) the images that every contender gets; return their names."""
+    """Fill a folder with the images for every contender, or links to them; return their names."""
     if given.make_large:
         return [file.name for file in draw(folder, given.make_large, 4000, 3000)]
     files = sorted(file for file in given.folder.resolve().iterdir() if file.is_file())
@@ -106,19 +107,19 @@ def choose(given: argparse.Namespace, folder: Path) -> list[str]:
     if not files:
         sys.exit(f"{given.folder}: no images")
     for file in files:
-        file.read_bytes()  # from the disk once, so that no contender pays for it
+        file.read_bytes()  # read from disk once, so that no contender has to
         (folder / file.name).symlink_to(file)
     return [file.name for file in files]
 
 
 def read(file: Path) -> dict[str, float]:
-    """Return a CSV's first column to its second, where that is a number."""
+    """Return a CSV's second column by its first, where the second is a number."""
     with file.open(encoding="utf-8-sig", newline="") as stream:
         return {row[0]: float(row[1] or "nan") for row in islice(csv.reader(stream), 1, None)}
 
 
 def commands(given: argparse.Namespace, folder: Path, converted: Path) -> dict[str, list[str]]:
-    """Return every contender's command line, to be followed by its output."""
+    """Return every contender's command line, to which the path of its output is added."""
     about = describe(given.model)
     model, calibration = about["file"], about["calibration"]
     common = [f"--{name}={value}" for name, value in about["preprocessing"].items()]
@@ -150,13 +151,13 @@ def commands(given: argparse.Namespace, folder: Path, converted: Path) -> dict[s
 
 
 def preprocessing(network: Path) -> list[str]:
-    """Return how a run's images become square, as options of a peer."""
+    """Return how the images of a run become square, as options for a peer."""
     settings = json.loads(network.with_name("settings.json").read_text("utf-8"))
     return [f"--{name}={settings[name]}" for name in ("size", "fit", "filter")]
 
 
 def convert(network: Path, output: Path) -> None:
-    """Convert a run's network, in a process of its own."""
+    """Convert the network of a run in a separate process."""
     size = preprocessing(network)[0].partition("=")[2]
     succeed([sys.executable, Path(__file__).parent / "peers" / "convert.py", network, size, output])
 
@@ -171,7 +172,7 @@ def score(name: str, command: list[str], output: Path) -> Measured:
 
 
 def contend(name: str, command: list[str], output: Path, count: int, result: Result) -> None:
-    """Run one contender once, and note what it did."""
+    """Run one contender once, and record its result."""
     measured = score(name, command, output)
     if measured.code == MISSING:
         return
@@ -196,7 +197,7 @@ def log_loss(scores: Mapping[str, float], labels: Mapping[str, float]) -> float:
 
 
 def rows(results: dict[str, Result], labels: dict[str, float], same: set[str]) -> list[list[str]]:
-    """Return the table's rows; `same` names the contenders of the same network."""
+    """Return the rows of the table; `same` names the contenders with the same network."""
     ours, plain = results[OURS].rates, results.get(PLAIN, Result()).scores
     lines = []
     for name, result in results.items():

@@ -1,9 +1,9 @@
-"""How long does a browser take over a report of many images?
+"""Measure how long a browser takes to show a report of many images.
 
     python benchmarks/report.py [--images 10000] [--rounds 5] [--json FILE]
 
-Until the first page of the gallery is there, next to a page of as many bytes that does nothing;
-then sorting, turning the page and searching. Pictures are drawn; in Debian's chromium, headless.
+Times the first page of the gallery, compared with an empty page of the same size; then sorting,
+turning the page and searching. Pictures are drawn; the browser is Debian's chromium, headless.
 """
 
 import argparse
@@ -75,7 +75,7 @@ def draw(file: Path, images: int) -> None:
 
 
 def visit(chromium: Browser, blank: Path, page: Path) -> dict[str, float]:
-    """Return what opening both pages and each act took, in seconds."""
+    """Return the seconds that opening both pages and each action took."""
     found = {}
     for name, file in (("blank page", blank), ("first page", page)):
         tab = chromium.new_page()

@@ -1,11 +1,11 @@
-"""How fast are Ray's workers, beside as many threads of the local engine on the same cores?
+"""Compare the speed of Ray's workers with as many threads of the local engine on the same cores.
 
     python benchmarks/scale.py FOLDER [-m MODEL] [--images 2000] [--workers 1 2] [--json FILE]
 
-The folder's images, again and again until there are so many, in Parquet of paths for both engines;
-in turns. A rate is of the second half: the time of all images less that of half of them, so that
-neither start counts, nor what is done once. Where Ray's worker is counted, its scheduler's and
-store's work is in it.
+Both engines take turns and read the folder's images, repeated up to `--images`, from a Parquet
+file of paths. A rate is that of the second half: the time for all images minus the time for half
+of them, so that start-up does not count. The cores of Ray's workers also run its scheduler and
+store.
 """
 
 import argparse
@@ -22,8 +22,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path, help="images, flat")
-    parser.add_argument("-m", "--model", default="default", help="file, or shipped model's name")
+    parser.add_argument("folder", type=Path, help="folder of images, without subfolders")
+    parser.add_argument("-m", "--model", default="default", help="model file or name")
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--partition", type=int, default=100)
@@ -33,7 +33,7 @@ def arguments() -> argparse.Namespace:
 
 
 def seconds(given: argparse.Namespace, listing: Path, engine: str, workers: int) -> float:
-    """Score what a list names, and say how long it took."""
+    """Score the images of a list, and return how long it took."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / ("scores" if engine == "ray" else "scores.parquet")
         more = ("--partition", given.partition) if engine == "ray" else ()

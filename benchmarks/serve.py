@@ -1,13 +1,13 @@
-"""How fast is the server, beside `maskspot predict` with the same photos on the same cores?
+"""Compare the speed of the server with `maskspot predict` on the same photos and cores.
 
     python benchmarks/serve.py FOLDER [-m MODEL] [--clients 32] [--seconds 120] [--json FILE]
 
-Clients send one photo at a time over connections of their own, each as soon as its last answer is
-there, and check it against what `predict` wrote: every bit of the probability. `predict` runs
-before and after; its rate is without its start (measured on one photo), and the mean of both. The
-clients, one thread for all, run on the same cores as the server, and cost it a little. Latencies
-and memory are taken after a warm-up of five seconds at most. Where others use the machine, the
-milliseconds of processor that an image takes say more than the rates.
+Each client has its own connection and sends one photo as soon as its last answer has arrived.
+Every bit of the probability is compared with what `predict` wrote. `predict` runs before and
+after; its rate is the mean of both, without start-up (measured on one photo). One thread runs
+all clients, on the server's cores, which slows it a little. Latencies and memory are taken after
+a warm-up of at most five seconds. On a shared machine, processor time per image is more reliable
+than rates.
 """
 
 import argparse
@@ -49,7 +49,7 @@ HEADER = (
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo's whole request, and the probability that its answer must have, digit for digit."""
+    """The complete request for a photo, and the exact probability that the answer must have."""
 
     name: str
     request: bytes
@@ -57,7 +57,7 @@ class Photo:
 
     @classmethod
     def of(cls, file: Path, probability: float) -> "Photo":
-        """Make the request beforehand: the clients' work is the server's loss."""
+        """Prepare the request, as the clients' work would slow the server."""
         content = file.read_bytes()
         head = (
             "POST /v1/predict HTTP/1.1\r\nHost: localhost\r\n"
@@ -69,7 +69,7 @@ class Photo:
 
 @dataclass
 class Load:
-    """What clients did: seconds of each request, and what was no answer or the wrong one."""
+    """What clients measured: seconds of each request, and missing or wrong answers."""
 
     photos: list[Photo]
     ends: float
@@ -84,8 +84,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path, help="images, flat")
-    parser.add_argument("-m", "--model", default="default", help="file, or shipped model's name")
+    parser.add_argument("folder", type=Path, help="folder of images, without subfolders")
+    parser.add_argument("-m", "--model", default="default", help="model file or name")
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--limit", type=int, default=500, help="take the first N images")
@@ -95,7 +95,7 @@ def arguments() -> argparse.Namespace:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What `predict` took, in seconds and seconds of processor, and what it found."""
+    """Seconds and processor seconds of `predict`, and its probabilities."""
 
     seconds: float
     cpu: float
@@ -118,7 +118,7 @@ def predict(model: str, images: list[Path], folder: Path) -> Predicted:
 
 
 class Client:
-    """A connection that sends photos, each as soon as its last answer is there."""
+    """A connection that sends a photo as soon as the last answer has arrived."""
 
     def __init__(self, port: int, load: Load) -> None:
         self.load = load
@@ -134,7 +134,7 @@ class Client:
         self.connection.sendall(self.photo.request)
 
     def receive(self) -> bool:
-        """Take what has come; say whether the answer is whole, and note what it is."""
+        """Read what has arrived; return whether the answer is complete, and record it."""
         more = self.connection.recv(1 << 16)
         self.answer += more
         head, end, body = self.answer.partition(b"\r\n\r\n")
@@ -152,7 +152,7 @@ class Client:
 
 
 def storm(given: argparse.Namespace, server: Server, load: Load) -> dict[str, Any]:
-    """Let all clients loose; return the server's memory each second, in MB, and its processor's."""
+    """Run all clients; return the server's memory each second, in MB, and its processor time."""
     memory: list[float] = []
     cpu, warm, own = 0.0, 0, 0.0
     with selectors.DefaultSelector() as selector:
@@ -171,7 +171,7 @@ def storm(given: argparse.Namespace, server: Server, load: Load) -> dict[str, An
                     else:
                         selector.unregister(key.fileobj)
                         key.data.connection.close()
-        load.errors += Counter({"no answer": len(selector.get_map())})  # drops what is 0
+        load.errors += Counter({"no answer": len(selector.get_map())})  # drops zeros
     count = max(1, len(load.seconds) - warm)
     cpu, own = server.cpu() - cpu, time.process_time() - own
     return {"memory": memory, "cpu": cpu / count, "clients_cpu": own / count}
@@ -184,7 +184,7 @@ def main() -> None:
     images = images[: given.limit]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        predict(given.model, images, folder)  # the disk's part, once
+        predict(given.model, images, folder)  # reads the photos from disk once
         start = [predict(given.model, images[:1], folder)]
         whole = [predict(given.model, images, folder)]
         with serving("-m", given.model, "--device", "cpu") as server:
@@ -209,7 +209,7 @@ def main() -> None:
 
 
 def found(seconds: float, load: Load) -> dict[str, Any]:
-    """Return what the clients saw."""
+    """Return the clients' figures."""
     centiles = statistics.quantiles(load.seconds, n=100)
     return {
         "rate": len(load.seconds) / seconds,

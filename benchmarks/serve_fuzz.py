@@ -1,13 +1,13 @@
-"""Does the server stand what strangers send? Thousands of requests that are wrong on purpose.
+"""Check that the server survives thousands of requests that are wrong on purpose.
 
     python benchmarks/serve_fuzz.py [--requests 10000] [--seed 0] [--clients 16] [-m fast]
 
-Bytes that are no HTTP, requests with damaged headers, bodies that are damaged or not as large as
-they say, damaged images of every format, lists and forms with odd parts, senders that stop, dawdle
-or do not read. Prints how many answers of each status there were. Any answer with 5xx, anything
-that the server logs (but what libtiff itself writes of damaged TIFFs), a server that ends, or that
-does not score a photo bit for bit at the end as at the start, makes it exit with 1. The same seed
-gives the same requests.
+Sends bytes that are not HTTP, damaged headers, bodies that are damaged or have the wrong length,
+damaged images of every format, lists and forms with unusual parts, and plays clients that stop,
+send slowly or do not read. Prints the number of answers by status. The exit code is 1 after an
+answer with 5xx, after any line in the server's log (except libtiff's own about damaged TIFFs),
+if the server ends, or if it does not score a photo bit for bit as before. The same seed gives
+the same requests.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from serving import Server, serving
 
 HOST = b"Host: 127.0.0.1\r\n"
 LIBTIFF = re.compile(r"\w+: .*\.$")
-BROKEN = 500  # the first status that is the server's own fault
+BROKEN = 500  # the first status that stands for a server error
 TOKENS = [
     *(b"\r\n", b"\r", b"\n", b"\0", b":", b" ", b"\t", b"\xff", b"%00", b"../", b"*", b"?", b"#"),
     *(b"Content-Length: 5\r\n", b"Content-Length: -1\r\n", b"Content-Length: 9999999999999999\r\n"),
@@ -56,7 +56,7 @@ PATHS = [
 
 
 def body(chance: random.Random, number: int) -> tuple[bytes, bytes]:
-    """Return a Content-Type, and a body that is wrong somewhere, most of the time."""
+    """Return a Content-Type, and a body that is usually wrong somewhere."""
     images = [mutant(number, at)[1] for at in range(chance.choice((1, 1, 2, 5)))]
     kind = chance.choice(("raw", "form", "json", "noise"))
     if kind == "raw":
@@ -79,7 +79,7 @@ def body(chance: random.Random, number: int) -> tuple[bytes, bytes]:
 
 
 def damaged(content: bytearray, chance: random.Random) -> bytes:
-    """Return bytes with something wrong in every other case."""
+    """Return the bytes, damaged in half of the cases."""
     for _ in range(chance.choice((0, 0, 1, 3))):
         at = chance.randrange(len(content) + 1)
         what = chance.choice(("flip", "token", "cut", "noise"))
@@ -95,7 +95,7 @@ def damaged(content: bytearray, chance: random.Random) -> bytes:
 
 
 def request(chance: random.Random, number: int) -> bytes:
-    """Return a request as it goes over the wire."""
+    """Return the bytes of a request."""
     if chance.random() < 0.05:  # noqa: PLR2004
         return chance.randbytes(chance.choice((1, 40, 3000)))
     post = chance.random() < 0.7  # noqa: PLR2004
@@ -117,7 +117,7 @@ def request(chance: random.Random, number: int) -> bytes:
 
 
 def send(port: int, seed: int, number: int) -> str:
-    """Send one request, and return the status, or what there was instead."""
+    """Send one request, and return the status, or what happened instead."""
     chance = random.Random(f"{seed}/{number}")
     content = request(chance, number)
     manner = chance.choices(("whole", "slow", "leave", "deaf"), (94, 2, 2, 2))[0]
@@ -146,7 +146,7 @@ def send(port: int, seed: int, number: int) -> str:
 
 
 def score(server: Server) -> bytes:
-    """Return the answer to a sound request."""
+    """Return the answer to a valid request."""
     where = f"http://127.0.0.1:{server.port}/v1/predict"
     headers = {"Content-Type": "image/png"}
     with urllib.request.urlopen(

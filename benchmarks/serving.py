@@ -1,4 +1,4 @@
-"""What the benchmarks of the server share: a server of its own process, and its memory."""
+"""Share code among the benchmarks of the server: a server process, and its memory."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from measuring import maskspot
 
 @dataclass(frozen=True)
 class Server:
-    """`maskspot serve`, running.
+    """A running `maskspot serve`.
 
     Attributes:
         process: its own.
@@ -30,24 +30,24 @@ class Server:
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended."""
+        """Whether it is still running."""
         return self.process.poll() is None
 
     def memory(self) -> float:
-        """Return its resident memory now, in MB."""
+        """Return its current resident memory in MB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text("utf-8")
         found = re.search(r"VmRSS:\s+(\d+) kB", status)
         return int(found[1]) * 1024 / 1e6 if found else 0.0
 
     def cpu(self) -> float:
-        """Return the seconds of processor that it has used."""
+        """Return the processor seconds that it has used."""
         fields = (
             Path(f"/proc/{self.process.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
         )
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> tuple[int, str]:
-        """End it as a supervisor does; return its exit code, and what it said after its start."""
+        """Stop it as a supervisor does; return its exit code and what it logged after its start."""
         if self.alive:
             self.process.terminate()
         self.process.wait(60)
@@ -60,7 +60,7 @@ def serving(*options: object) -> Iterator[Server]:
     command = maskspot("serve", "--port", 0, *options)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        with log.open("wb") as stream:  # no pipe, which would be full one day
+        with log.open("wb") as stream:  # not a pipe, which could fill up
             process = subprocess.Popen(command, stderr=stream)
         try:
             while not (said := log.read_text("utf-8", "replace")).endswith("\n"):

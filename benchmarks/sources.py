@@ -1,12 +1,12 @@
-"""How good is a recipe on photos of sources that it has not seen?
+"""Measure a recipe on photos of sources that it has not seen.
 
     python benchmarks/sources.py RUN DATA... [--images 500] [--views views.npz]
 
-RUN is a finished run of `maskspot train DATA... --folds K --group source`: each image is judged by
-the network that saw nothing of its source, once as a whole and once with windows, as
-`export --windows` combines them; combination and calibration are fitted on the other folds. The
-false alarms are images without a mask whose probability is above one half. `--images` and `--views`
-are those of windows.py.
+RUN is a finished run of `maskspot train DATA... --folds K --group source`. Each image is judged
+by the network that has not seen its source, once as a whole and once with windows, combined as
+in `export --windows`; combination and calibration are fitted on the other folds. False alarms
+are images without a mask whose probability is above one half. `--images` and `--views` are those
+of windows.py.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from maskspot.exporting.windows import Windows
 
 
 def main() -> None:
-    """Print a table for the whole image alone, and one with windows."""
+    """Print a table for the whole image, and one with windows."""
     words = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def views(seen: Seen) -> dict[Windows, Floats]:
-    """Return the whole image's logit beside that of the windows, for all windows to choose from."""
+    """Return the logit of the whole image beside that of each choice of windows."""
     choices = Windows.choices(256)
     cells = seen.cells[choices[0].size]
     return {each: np.stack([seen.whole, each.maximum(cells)], 1) for each in choices}

@@ -1,10 +1,10 @@
-"""How long until the first score, and until the help?
+"""Measure how long the first score takes, and the help.
 
     python benchmarks/startup.py [-m MODEL] [--rounds 21] [--json FILE]
 
-`maskspot predict one.jpg` next to a bare script that imports onnxruntime, Pillow and numpy, loads
-the same model and runs it once; `maskspot --help` next to an empty Typer app's. New processes, in
-turns; ratios are medians of the rounds' ratios.
+Compares `maskspot predict one.jpg` with a bare script that imports onnxruntime, Pillow and
+numpy, loads the same model and runs it once; and `maskspot --help` with that of an empty Typer
+app. New processes run in turns; ratios are medians of the rounds' ratios.
 """
 
 import argparse
@@ -56,7 +56,7 @@ PAIRS = {
 
 
 def contenders(folder: Path, model: Path, size: int) -> dict[str, list[object]]:
-    """Return the command lines; their files are written into a folder."""
+    """Return the command lines, and write their files into a folder."""
     (photo,) = draw(folder, 1, 800, 600)
     bare, empty = folder / "bare.py", folder / "empty.py"
     bare.write_text(BARE)
@@ -77,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("-m", "--model", default="default", help="file, or shipped model's name")
+    parser.add_argument("-m", "--model", default="default", help="model file or name")
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -87,7 +87,7 @@ def main() -> None:
         lines = contenders(Path(temporary), model, size)
         calls = {name: partial(succeed, line) for name, line in lines.items()}
         for call in calls.values():
-            call()  # byte code is compiled, files are read
+            call()  # compiles byte code and reads files into the page cache
         results: dict[str, list[Measured]] = in_turns(calls, given.rounds)
     seconds = {name: [each.seconds for each in rounds] for name, rounds in results.items()}
     rows = []

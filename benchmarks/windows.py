@@ -1,12 +1,12 @@
-"""What is a second look worth? Sizes and windows by log loss out of fold, against their time.
+"""Measure what a second look is worth: log loss out of fold against time, by size and windows.
 
     python benchmarks/windows.py RUN [--images 500] [--views views.npz] [--plot windows.png]
 
-RUN is a finished run with folds, best by source. For each image the network that never saw it
-looks at the whole image and, at each size, at the cells of its map. How views are combined and
-calibrated is fitted on the other folds. `--images` takes so many of each fold, drawn at random;
-`--views` keeps what was seen, so that another table takes seconds. Log loss is of both classes in
-equal parts.
+RUN is a finished run with folds, preferably by source. For each image, the network that has not
+seen it looks at the whole image and, at each size, at the cells of its map. How views are
+combined and calibrated is fitted on the other folds. `--images` limits the images of each fold,
+drawn at random; `--views` stores what the networks computed, so that another table takes
+seconds. Log loss weights both classes equally.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from maskspot.training.run import Run
 
 SIZES = (384, 448, 512)
 WINDOWS = (0.3, 0.45, 0.57, 0.7, 0.85)
-"""Sides of windows, as shares of the map's."""
+"""Sides of windows, as shares of the side of the map."""
 
 PLAIN = ("names", "targets", "folds", "whole")
 
@@ -47,7 +47,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Seen:
-    """What networks say of images that they never saw.
+    """What networks compute for images that they have not seen.
 
     Attributes:
         names: of the images, (N,).
@@ -67,7 +67,7 @@ class Seen:
 
 
 class Row(NamedTuple):
-    """A way to look: passes, milliseconds, log loss, accuracy and AUC."""
+    """A combination of views: passes, milliseconds, log loss, accuracy and AUC."""
 
     view: str
     windows: str
@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def load(folder: Path, kept: Path | None, images: int | None = None) -> Seen:
-    """Return what was seen, from a file that an earlier call wrote where there is one."""
+    """Return what the networks compute, read from an earlier call's file if it exists."""
     if kept and kept.is_file():
         found = np.load(kept)
         cells = {size: found[f"cells-{size}"].astype(np.float64) for size in SIZES}
@@ -113,7 +113,7 @@ def load(folder: Path, kept: Path | None, images: int | None = None) -> Seen:
 
 
 def look(run: Run, images: int | None = None) -> Seen:
-    """Let each fold's network look at the images that it never saw, or so many of them."""
+    """Run each fold's network on images that it has not seen, on all or on some of them."""
     found = [_look(fold, number, images) for number, fold in enumerate(run.fold_runs())]
     names, targets, folds, whole = (
         np.concatenate([getattr(each, name) for each in found]) for name in PLAIN
@@ -167,7 +167,7 @@ def _look(fold: Run, number: int, images: int | None) -> Seen:
 
 
 def entries(seen: Seen) -> Iterator[Row]:
-    """Yield a row for the whole image alone, and for each size and side of windows."""
+    """Yield a row for the whole image, and one for each size and side of windows."""
     short = seen.milliseconds[0]
     yield Row("whole at 256", "", (1.0, short, *quality(seen, seen.whole[:, None])))
     for size, cells in seen.cells.items():
@@ -192,7 +192,7 @@ def windows_of(cells: Floats, side: int, step: int) -> Floats:
 
 
 def whole_and(whole: Floats | None, parts: Floats) -> dict[float, Floats]:
-    """Return the features at each temperature: the soft maximum, beside the whole."""
+    """Return the features at each temperature: the soft maximum and the whole image."""
     maxima = {each: soft_maximum(parts, each) for each in TEMPERATURES}
     return {
         each: found[:, None] if whole is None else np.stack([whole, found], 1)
@@ -210,7 +210,7 @@ def quality(seen: Seen, features: Floats | Mapping[Any, Floats]) -> tuple[float,
 
 
 def out_of_fold(seen: Seen, features: Floats | Mapping[Any, Floats]) -> Floats:
-    """Return probabilities, (N,), combined and calibrated as the other folds say."""
+    """Return probabilities, (N,), combined and calibrated on the other folds."""
     choices = features if isinstance(features, Mapping) else {1.0: features}
     result = np.empty(len(seen.targets))
     for fold in np.unique(seen.folds):

@@ -1,7 +1,7 @@
-"""What MkDocs is told besides `mkdocs.yml`: the pages that lie elsewhere in the repository.
+"""Add pages to the site that are outside `docs`; MkDocs calls these functions.
 
-The README is the first page, the shipped models' cards and the rest are pages of their own; links
-between files that work in the repository are turned into links between pages.
+The README becomes the first page; the cards of the shipped models and others become pages of their
+own. Links between files of the repository become links between pages.
 """
 
 import posixpath
@@ -21,7 +21,7 @@ ELSEWHERE = {
     "src/maskspot/model/shipped/best.md": "models/best.md",
     "src/maskspot/model/shipped/fast.md": "models/fast.md",
 }
-"""Files of the repository that are pages, and the pages' names."""
+"""The name of the page that each file of the repository becomes."""
 
 _LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
 

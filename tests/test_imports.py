@@ -16,20 +16,35 @@ SOURCE = Path(maskspot.__file__).parent
 # Part of maskspot -> the other parts it may import; those not named are free.
 MAY_IMPORT = {
     "_version": set(),
+    "arguments": {"errors"},
     "archives": {"errors", "inputs"},
-    "checking": {"cpus", "csv_tables", "datasets", "errors", "evaluation", "files", "images"},
+    "checking": {
+        *("cpus", "datasets", "errors", "evaluation", "files", "images", "outputs", "progress"),
+    },
     "comparing": {
         *("arguments", "csv_tables", "datasets", "errors", "evaluation", "exporting", "inputs"),
         *("model", "progress", "scoring", "training"),
     },
     "cpus": set(),
     "csv_tables": {"errors"},
-    "datasets": {"csv_tables", "errors", "files", "images", "inputs"},
+    "datasets": {"arguments", "csv_tables", "errors", "files", "images", "inputs", "progress"},
     "decoding": {"errors"},
-    "engines": {"errors", "images", "inputs", "model", "outputs"},
+    "engines": {
+        "arguments",
+        "errors",
+        "images",
+        "inputs",
+        "model",
+        "outputs",
+        "progress",
+        "scoring",
+    },
     "environment": {"errors"},
     "errors": set(),
-    "evaluation": {"csv_tables", "errors", "inputs"},
+    "evaluation": {
+        *("arguments", "cpus", "csv_tables", "datasets", "errors", "images", "inputs", "model"),
+        *("parallel", "progress", "scoring"),
+    },
     "exporting": {
         *("arguments", "cpus", "csv_tables", "datasets", "errors", "evaluation", "extras"),
         *("files", "images", "model", "progress", "training"),
@@ -37,17 +52,30 @@ MAY_IMPORT = {
     "extras": {"errors"},
     "files": {"errors"},
     "images": {"decoding", "errors"},
-    "inputs": {"archives", "csv_tables", "errors", "images", "proxies"},
-    "model": {"_version", "cpus", "errors", "files", "images", "parallel", "safe_paths"},
-    "outputs": {"csv_tables", "errors", "files", "model"},
+    "inputs": {"archives", "arguments", "csv_tables", "errors", "images", "proxies"},
+    "model": {
+        "_version",
+        "arguments",
+        "cpus",
+        "errors",
+        "files",
+        "images",
+        "parallel",
+        "safe_paths",
+    },
+    "outputs": {"arguments", "csv_tables", "errors", "extras", "files", "inputs", "model"},
     "parallel": set(),
+    "progress": set(),
     "proxies": {"errors"},
     "reporting": {
         *("_version", "checking", "cpus", "errors", "evaluation", "files", "images", "inputs"),
-        *("model", "parallel"),
+        *("model", "parallel", "progress"),
     },
     "safe_paths": {"errors"},
-    "scoring": {"environment", "errors", "files", "images", "inputs", "model", "parallel"},
+    "scoring": {
+        *("arguments", "environment", "errors", "files", "images", "inputs", "model", "outputs"),
+        *("parallel", "progress", "reporting"),
+    },
     "serving": {"_version", "errors", "images", "model"},
     "training": {
         *("_version", "arguments", "checking", "csv_tables", "datasets", "errors", "evaluation"),
@@ -175,9 +203,3 @@ main()
     model = "fast" if "fast" in "".join(words) else "default"
     draft = True if words == ["--draft"] else None
     assert opened == [f"OPENED {model} {draft} {2 if '2' in words else None}"]
-
-
-def test_a_command_line_that_asks_for_help_or_a_cluster_opens_no_model() -> None:
-    script = "from maskspot.cli.opening import _begun, begin; "
-    for words in (["--help"], ["--engine", "ray"], ["-m"]):
-        assert python(script + f"begin({['predict', *words]!r}); assert not _begun").returncode == 0

@@ -1,6 +1,6 @@
-"""Decoding alone and the network alone, each on all cores: what no pipeline can beat together.
+"""Measure decoding alone and the network alone, each on all cores: the limit of any pipeline.
 
-Writes JSON: images per second of each. Imports and loading are not counted: a ceiling has none.
+Writes JSON with the images per second of each; imports and loading are not counted.
 """
 
 import json
@@ -16,8 +16,8 @@ from tuned_onnxruntime import open_session
 def timed(
     pool: ThreadPoolExecutor, work: Callable[[Any], Any], on: Sequence[Any]
 ) -> tuple[list[Any], float]:
-    """Return what the work gives, and how much a second."""
-    list(pool.map(work, on[: 4 * cpus()]))  # first uses load codecs and touch memory
+    """Return the results of the work, and how many a second."""
+    list(pool.map(work, on[: 4 * cpus()]))  # the first calls load codecs and allocate memory
     started = time.perf_counter()
     results = list(pool.map(work, on))
     return results, len(on) / (time.perf_counter() - started)

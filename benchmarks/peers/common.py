@@ -1,7 +1,7 @@
-"""What every peer does alike: it takes a folder and a model, and writes a CSV.
+"""Share code among the peers, each of which takes a folder and a model and writes a CSV.
 
-A peer is a program of its own, so that it may run in another Python environment, and so that its
-imports and its loading of the model are counted. It ends with code 3 where a package is missing.
+A peer is a separate program, so that it may run in another Python environment, and so that its
+imports and its loading of the model count. Its exit code is 3 if a package is missing.
 """
 
 import argparse
@@ -22,7 +22,7 @@ MISSING = 3
 
 
 def options(description: str | None) -> argparse.Namespace:
-    """Parse what every peer takes."""
+    """Parse the options that every peer has."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("folder", type=Path, help="images, and nothing else")
     parser.add_argument("model", type=Path, help="ONNX file")
@@ -43,12 +43,12 @@ def find(folder: Path) -> list[Path]:
 
 
 def read(file: Path, given: argparse.Namespace) -> NDArray[np.uint8]:
-    """Decode and resize as the model wants it, as a careful user of Pillow does."""
+    """Decode and resize for the model, as a careful user of Pillow does."""
     shape, resample = (given.size, given.size), Image.Resampling[given.filter.upper()]
     with Image.open(file) as image:
-        if given.draft:  # libjpeg's own scaling, to no less than twice what is wanted
+        if given.draft:  # libjpeg's scaling, to at least twice the wanted size
             image.draft(None, (2 * given.size, 2 * given.size))
-        ImageOps.exif_transpose(image, in_place=True)  # without the copy it makes otherwise
+        ImageOps.exif_transpose(image, in_place=True)  # avoids a copy
         upright = image if image.mode == "RGB" else image.convert("RGB")
         if given.fit == "pad":
             return np.asarray(ImageOps.pad(upright, shape, resample, color=(128, 128, 128)))
@@ -71,7 +71,7 @@ def cpus() -> int:
 
 
 def need(name: str) -> Any:
-    """Import a peer's package, or end as a peer does that is not installed."""
+    """Import a peer's package, or exit with the code for one that is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -2,7 +2,7 @@
 
     python benchmarks/peers/convert.py RUN/last.keras SIZE OUTPUT.onnx
 
-That is where `maskspot export` starts: its own rewrites of the graph are left out.
+`maskspot export` starts from the same graph; its rewrites are left out.
 """
 
 import os
@@ -13,7 +13,7 @@ from common import need
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 tf, keras, tf2onnx = need("tensorflow"), need("keras"), need("tf2onnx")
-need("efficientnet.tfkeras")  # tells Keras what an EfficientNet's activation is
+need("efficientnet.tfkeras")  # registers EfficientNet's activation with Keras
 
 
 def main() -> None:

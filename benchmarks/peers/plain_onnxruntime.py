@@ -1,4 +1,4 @@
-"""The loop that one writes first: onnxruntime as it comes, batches of 32, decoding in line."""
+"""Score with the simplest loop: onnxruntime's defaults, batches of 32, decoding in the loop."""
 
 import numpy as np
 import onnxruntime
@@ -17,7 +17,7 @@ def main() -> None:
     for start in range(0, len(files), BATCH):
         batch = np.stack([read(file, given) for file in files[start : start + BATCH]])
         numbers += session.run([output], {"images": batch})[0].ravel().tolist()
-    if output != "probability":  # a network as it was converted gives logits
+    if output != "probability":  # a converted network returns logits
         logits = np.array(numbers)
         numbers = (1 / (1 + np.exp(-(given.scale * logits + given.bias)))).tolist()
     write(given.output, files, numbers)

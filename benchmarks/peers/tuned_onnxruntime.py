@@ -1,4 +1,4 @@
-"""onnxruntime tuned by hand: one thread for each CPU, each image alone, no spinning."""
+"""Score with onnxruntime tuned by hand: one thread per CPU, one image per run, no spinning."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +9,7 @@ from common import cpus, find, options, read, write
 
 
 def open_session(model: Path) -> Any:
-    """Return a session that runs each image on the thread that asks."""
+    """Return a session that runs each image on the calling thread."""
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = settings.inter_op_num_threads = 1
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")

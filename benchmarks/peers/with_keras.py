@@ -1,7 +1,7 @@
-"""The original's way: Keras' `load_img` one by one into one array, then `model.predict`.
+"""Score as the original code did: `load_img` one by one into an array, then `model.predict`.
 
-The network is that of a run's .keras file (`--keras`), whose logit is calibrated as the ONNX
-file's is; without one, an EfficientNet-B0 of random weights, which is good for its speed only.
+The network is that of a run's .keras file (`--keras`), calibrated like the ONNX file. Without
+one it is an EfficientNet-B0 of random weights, which only serves to measure speed.
 """
 
 import os
@@ -17,7 +17,7 @@ BATCH = 32
 
 
 def random_b0(size: int) -> Any:
-    """Return an untrained EfficientNet-B0 with one unit behind it."""
+    """Return an untrained EfficientNet-B0 that ends in one unit."""
     base = efn.EfficientNetB0(input_shape=(size, size, 3), include_top=False, weights=None)
     inputs = keras.Input((size, size, 3))
     x = keras.layers.GlobalAveragePooling2D()(base(keras.layers.Rescaling(1 / 255)(inputs)))

@@ -1,6 +1,6 @@
-"""OpenVINO's own runtime at its best: throughput mode, an asynchronous queue, decoding beside it.
+"""Score with OpenVINO's own runtime: throughput mode, an asynchronous queue, decoding threads.
 
-bfloat16 where the processor has it, as OpenVINO itself tells; float32 elsewhere.
+It computes in bfloat16 where OpenVINO reports that the processor has it, otherwise in float32.
 """
 
 from concurrent.futures import ThreadPoolExecutor

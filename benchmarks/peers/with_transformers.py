@@ -1,6 +1,6 @@
-"""Hugging Face's image-classification pipeline on PyTorch: an EfficientNet-B0 of random weights.
+"""Score with Hugging Face's pipeline on PyTorch: an EfficientNet-B0 of random weights.
 
-Nothing is downloaded; the probabilities mean nothing, only the speed counts.
+Nothing is downloaded; only the speed means something.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ torch, transformers = need("torch"), need("transformers")
 
 
 def b0(size: int) -> Any:
-    """Return a pipeline round an untrained EfficientNet-B0."""
+    """Return a pipeline with an untrained EfficientNet-B0."""
     config = transformers.EfficientNetConfig(
         image_size=size,
         width_coefficient=1.0,
@@ -20,7 +20,7 @@ def b0(size: int) -> Any:
         dropout_rate=0.2,
         num_labels=2,
     )
-    # The processor that needs no torchvision has a name of its own in later versions.
+    # Later versions have another name for the processor that needs no torchvision.
     name = "EfficientNetImageProcessorPil"
     processor = getattr(transformers, name, None) or transformers.EfficientNetImageProcessor
     return transformers.pipeline(

@@ -3,8 +3,10 @@
 The command line makes its options from them, and the documentation its tables.
 """
 
-from dataclasses import MISSING, field
+from dataclasses import MISSING, field, fields
 from typing import Any
+
+from maskspot.errors import UsageError
 
 
 def argument(
@@ -31,3 +33,21 @@ def argument(
     """
     metadata = {"help": help, "flags": flags, "least": least, "most": most, "choices": choices}
     return field(default=default, metadata=metadata | shown)
+
+
+def check_bounds(arguments: Any) -> None:
+    """Check the numbers of a dataclass of arguments.
+
+    Raises:
+        UsageError: one is smaller than its `least`, or larger than its `most`.
+    """
+    for spec in fields(arguments):
+        value = getattr(arguments, spec.name)
+        least, most = (spec.metadata.get(key) for key in ("least", "most"))
+        if not isinstance(value, int | float):
+            continue
+        if (least is not None and not value >= least) or (most is not None and not value <= most):
+            bounds = [f"at least {least:g}" if least is not None else ""]
+            bounds += [f"at most {most:g}" if most is not None else ""]
+            text = " and ".join(filter(None, bounds))
+            raise UsageError(f"must be {text}, not {value}", argument=spec.name)

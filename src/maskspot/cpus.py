@@ -1,4 +1,4 @@
-"""How many CPUs this process may use."""
+"""The number of CPUs that this process may use."""
 
 import math
 import os
@@ -8,10 +8,11 @@ from pathlib import Path
 
 
 def usable_cpus(system: Path = Path("/")) -> int:
-    """Return how many CPUs' worth of time this process may use: by affinity, and by cgroup quota.
+    """Return the number of CPUs that this process may use, by affinity and by cgroup quota.
 
-    A quota is a container's usual limit, and no CPU count shows it (Linux: control groups,
-    version 2's `cpu.max` and version 1's `cpu.cfs_quota_us`, of this group and those above it).
+    Containers are usually limited by a quota, which CPU counts do not show. On Linux it is
+    `cpu.max` of control groups version 2, and `cpu.cfs_quota_us` of version 1, of this group and
+    those above it.
 
     Args:
         system: the root of the file system.
@@ -25,7 +26,7 @@ def usable_cpus(system: Path = Path("/")) -> int:
 
 
 def _quotas(system: Path) -> Iterator[float]:
-    """Yield what each control group that holds this process gives it, in CPUs."""
+    """Yield the quota of each control group of this process, in CPUs."""
     try:
         lines = (system / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -52,5 +53,5 @@ def _quota(group: Path) -> Iterator[float]:
             period = (group / "cpu.cfs_period_us").read_text()
         if int(quota) > 0:
             yield int(quota) / int(period)
-    except (OSError, ValueError):  # no such group here, or "max": no limit
+    except (OSError, ValueError):  # no such group, or "max", which is no limit
         return

@@ -1,4 +1,4 @@
-"""CSV as programs and people write it: any usual separator and encoding, errors by row."""
+"""Read CSV as programs and people write it: usual separators and encodings, errors by row."""
 
 import codecs
 import csv
@@ -26,7 +26,7 @@ class Row(list[str]):
     """The cells of a row.
 
     Attributes:
-        number: of the row in its file, the header being 1, as a spreadsheet shows it.
+        number: of the row in its file, as a spreadsheet shows it: the header is 1.
     """
 
     def __init__(self, cells: Iterable[str], number: int) -> None:
@@ -35,14 +35,15 @@ class Row(list[str]):
 
 
 def read_rows(file: Path, exact: bool = False) -> tuple[list[str], list[Row]]:
-    """Read a CSV: its header and its rows that are not empty, each as long as the header.
+    """Read the header and the rows of a CSV; empty rows are left out.
 
     Args:
-        file: with commas, semicolons, tabs or bars, in UTF-8, UTF-16 or UTF-32.
-        exact: refuse all but commas and UTF-8, for a file that others will read.
+        file: has commas, semicolons, tabs or bars, in UTF-8, UTF-16 or UTF-32.
+        exact: admit only commas and UTF-8, for a file that other programs will read.
 
     Raises:
-        DataError: it cannot be read, has no header, or a row has another number of columns.
+        DataError: the file cannot be read, has no header, or a row has more or fewer cells than
+            the header.
     """
     number = 0
     try:
@@ -68,7 +69,10 @@ def read_rows(file: Path, exact: bool = False) -> tuple[list[str], list[Row]]:
 
 
 def decoded(stream: IO[bytes]) -> io.TextIOWrapper:
-    """Return a stream's text, by its byte order mark, or UTF-8 that keeps bytes which are none."""
+    """Return the text of a stream; the encoding is told by its first bytes.
+
+    Bytes that are invalid in UTF-8 are kept as surrogates.
+    """
     if not hasattr(stream, "peek"):
         stream = io.BufferedReader(stream)  # type: ignore[type-var]
     encoding = encoding_of(stream.peek(4)[:4])
@@ -77,7 +81,7 @@ def decoded(stream: IO[bytes]) -> io.TextIOWrapper:
 
 
 def encoding_of(start: bytes) -> str:
-    """Return the encoding of a text by its first four bytes; a letter's zero tells UTF-16."""
+    """Return the encoding of a text by its first four bytes: a byte order mark, or a zero byte."""
     for mark, encoding in _MARKS:
         if start.startswith(mark):
             return encoding
@@ -90,21 +94,21 @@ def encoding_of(start: bytes) -> str:
 def rows_of(
     lines: Iterable[str], skip_spaces: bool = False, separators: str = _SEPARATORS
 ) -> Iterator[Row]:
-    """Yield the rows of a CSV that are not empty, the header first, which tells the separator.
+    """Yield the rows of a CSV, the header first; empty rows are left out.
 
     Args:
-        lines: with their ends.
+        lines: of the CSV, with their line ends.
         skip_spaces: drop spaces after separators.
-        separators: to choose from; the first where the header has none.
+        separators: candidates; the one that the header has most, or else the first, is used.
 
     Raises:
         csv.Error: a row cannot be read.
     """
     rest, number = iter(lines), 0
     first = next((line for line in rest if (number := number + 1) and line.strip()), "")
-    said = _EXCEL.fullmatch(first)
-    if said:
-        separator, first, number = said[1], next(rest, ""), number + 1
+    declared = _EXCEL.fullmatch(first)
+    if declared:
+        separator, first, number = declared[1], next(rest, ""), number + 1
     else:
         bare = re.sub(r'"[^"]*"', "", first)
         separator = max(separators, key=bare.count)
@@ -115,7 +119,7 @@ def rows_of(
 
 
 def number(text: str) -> float:
-    """Return the number in a cell, with a decimal point or, as many languages write, a comma.
+    """Return the number in a cell, which has a decimal point or a decimal comma.
 
     Raises:
         ValueError: it is not a number.
@@ -124,7 +128,7 @@ def number(text: str) -> float:
 
 
 def is_number(text: str) -> bool:
-    """Say whether a cell is a number: then its row is no header."""
+    """Return whether a cell is a number, in which case its row is not a header."""
     try:
         number(text)
     except ValueError:

@@ -85,7 +85,7 @@ class ServiceError(MaskspotError):
 
 
 def visible(text: str) -> str:
-    """Return a stranger's text so that a terminal shows it and obeys nothing of it."""
+    """Return text of unknown origin with control characters escaped, for a terminal."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 

@@ -1,4 +1,4 @@
-"""Work spread over threads: bounded, and in order."""
+"""A bounded map over threads that keeps the order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -7,10 +7,10 @@ from itertools import islice
 from typing import TypeVar
 
 _AHEAD = 4
-"""Calls in flight for each thread: enough that a slow one does not starve the others."""
+"""Pending calls per thread, enough that a slow one does not starve the others."""
 
 _PATIENCE = 2.0
-"""Seconds that calls may take to end where their results are not wanted any more."""
+"""Seconds to wait for running calls whose results are no longer needed."""
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -18,24 +18,24 @@ _R = TypeVar("_R")
 
 def map_in_order(
     function: Callable[[list[_T]], list[_R]],
-    things: Iterable[_T],
+    items: Iterable[_T],
     threads: int,
     batch_size: int = 1,
 ) -> Iterator[_R]:
-    """Yield what `function` makes of the things, in their order, as soon as it is there.
+    """Yield the results of a function for items, in their order, as soon as they are available.
 
-    Things are drawn only as they are needed, so memory does not grow with their number. Where
-    drawing one fails, the results of those before it come first. Whoever closes the iterator
-    waits for the calls that run, but not for ever: one may read a pipe that nobody writes to.
+    Items are drawn only as needed, so that memory does not grow with their number. If drawing one
+    fails, the results of those before it come first. Closing the iterator waits for running
+    calls, but not forever, as one may read a pipe that nobody writes to.
 
     Args:
-        function: called in a thread with up to `batch_size` things; gives one result for each.
-        things: may be endless.
-        threads: how many.
-        batch_size: how many to a call.
+        function: called in a thread with up to `batch_size` items; returns one result for each.
+        items: may be endless.
+        threads: number of threads.
+        batch_size: number of items per call.
     """
     waiting: deque[Future[list[_R]]] = deque()
-    remaining = iter(things)
+    remaining = iter(items)
     failure: Exception | None = None
     pool = ThreadPoolExecutor(threads, thread_name_prefix="maskspot")
     try:
@@ -43,12 +43,12 @@ def map_in_order(
             batch: list[_T] = []
             try:
                 batch.extend(islice(remaining, batch_size))
-            except Exception as error:  # what came before it is still done
+            except Exception as error:  # those before it are still processed
                 failure = error
             if not batch:
                 break
             waiting.append(pool.submit(function, batch))
-            # What is there goes out before the next is drawn, which may be a long time coming.
+            # Results go out before the next item is drawn, which may take long.
             while waiting and (len(waiting) >= _AHEAD * threads or waiting[0].done()):
                 yield from waiting[0].result()
                 waiting.popleft()

@@ -1,8 +1,11 @@
 """How long work tells of its progress: one protocol, and an implementation that is silent."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
+
+Total = float | Callable[[], float | None] | None
+"""Number of units in all; a function that counts them, called only to show it; None if unknown."""
 
 
 class Step(Protocol):
@@ -21,15 +24,13 @@ class Step(Protocol):
 class Progress(Protocol):
     """Whoever is told how some work proceeds."""
 
-    def step(
-        self, name: str, unit: str = "", total: float | None = None
-    ) -> AbstractContextManager[Step]:
+    def step(self, name: str, unit: str = "", total: Total = None) -> AbstractContextManager[Step]:
         """Begin a step, which ends with the context.
 
         Args:
             name: what is done, such as `scoring` or `loading TensorFlow`.
             unit: what is counted, such as `images` or `bytes`; "" where nothing is.
-            total: how many of them there are; None if unknown.
+            total: how many of them there are.
         """
 
     def say(self, text: str) -> None:
@@ -38,12 +39,15 @@ class Progress(Protocol):
     def warn(self, text: str) -> None:
         """Report something odd that is not an error, in one line."""
 
+    def failed(self, name: str, reason: str) -> None:
+        """Report what could not be done, such as an image that cannot be read, and why."""
+
 
 class Silent:
     """A `Progress` that tells nobody."""
 
     @contextmanager
-    def step(self, name: str, unit: str = "", total: float | None = None) -> Iterator[Step]:
+    def step(self, name: str, unit: str = "", total: Total = None) -> Iterator[Step]:
         """Begin a step."""
         yield _SILENT_STEP
 
@@ -52,6 +56,9 @@ class Silent:
 
     def warn(self, text: str) -> None:
         """Drop a warning."""
+
+    def failed(self, name: str, reason: str) -> None:
+        """Drop a failure."""
 
 
 class _SilentStep:

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskspot.checking.check import Report, check
+from maskspot.checking.check import DataCheck, check
 from maskspot.checking.label_errors import confident_label_errors
-from maskspot.checking.leaks import leaks, telling
+from maskspot.checking.leaks import leak_problems, leaks
 from maskspot.checking.photos import Photo
 from maskspot.checking.problems import FATAL, KINDS
 from maskspot.datasets import demo
@@ -54,18 +54,18 @@ def relabel(folder: Path, **more: int) -> None:
     write_csv(folder / "train_labels.csv", ("image", "target"), *rows)
 
 
-def found(report: Report, *kinds: str) -> list[tuple[str, str, str]]:
-    return [(p.image, p.other, p.detail) for p in report.problems if p.kind in kinds]
+def found(checked: DataCheck, *kinds: str) -> list[tuple[str, str, str]]:
+    return [(p.image, p.other, p.detail) for p in checked.problems if p.kind in kinds]
 
 
 def test_nothing_is_found_where_nothing_is_wrong(data: Path) -> None:
-    report = check(data)
-    assert report.problems == []
-    assert report.sound
-    assert (report.with_mask, report.without_mask, report.test) == (2, 2, 1)
+    checked = check(data)
+    assert checked.problems == []
+    assert checked.sound
+    assert (checked.with_mask, checked.without_mask, checked.test) == (2, 2, 1)
 
 
-def test_a_folder_whose_images_are_all_missing_is_said_to_lack_them(data: Path) -> None:
+def test_images_are_missing_where_a_folder_has_none(data: Path) -> None:
     shutil.rmtree(data / "images")
     assert [problem.kind for problem in check(data).problems] == ["missing"] * 5
 
@@ -75,13 +75,13 @@ def test_files_that_are_missing_extra_or_unreadable_are_named(data: Path) -> Non
     for name in "bc":
         (data / f"images/{name}.png").write_bytes(b"nothing")
     Image.effect_noise((90, 90), 60).save(data / "images/x.png")
-    report = check(data)
-    kinds = [problem.kind for problem in report.problems]
+    checked = check(data)
+    kinds = [problem.kind for problem in checked.problems]
     assert kinds == ["missing", "unreadable", "unreadable", "extra"]
-    images = [problem.image for problem in report.problems]
+    images = [problem.image for problem in checked.problems]
     assert images == ["a.png", "b.png", "c.png", "images/x.png"]
-    assert "not an image" in report.problems[1].detail
-    assert not report.sound
+    assert "not an image" in checked.problems[1].detail
+    assert not checked.sound
 
 
 @pytest.mark.parametrize("same", ["bytes", "pixels"])
@@ -94,13 +94,13 @@ def test_one_picture_with_both_labels_comes_first_and_is_no_data_to_train_on(
         Image.open(data / "images/a.png").save(data / "images/e.png", compress_level=1)
     relabel(data, e=1)
     (data / "images/x.png").write_bytes(b"")
-    report = check(data)
-    assert report.problems[0].kind == "conflict"
-    assert found(report, "conflict") == [
+    checked = check(data)
+    assert checked.problems[0].kind == "conflict"
+    assert found(checked, "conflict") == [
         ("e.png", "a.png", f"same {same}; labelled 1, the other 0")
     ]
-    assert found(report, "duplicate", "near-duplicate") == []
-    assert not report.sound
+    assert found(checked, "duplicate", "near-duplicate") == []
+    assert not checked.sound
 
 
 def test_copies_are_found_within_train_within_test_and_across(data: Path) -> None:
@@ -109,13 +109,13 @@ def test_copies_are_found_within_train_within_test_and_across(data: Path) -> Non
     relabel(data, e=0)
     names = [(f"{name}.png", 0) for name in "tuv"]
     write_csv(data / "sample_sub.csv", ("image", "target"), *names)
-    report = check(data)
-    assert found(report, "duplicate") == [
+    checked = check(data)
+    assert found(checked, "duplicate") == [
         ("e.png", "a.png", "same bytes; in train"),
         ("u.png", "t.png", "same bytes; in test"),
         ("v.png", "b.png", "same bytes; across train and test"),
     ]
-    assert report.sound
+    assert checked.sound
 
 
 def test_an_image_that_both_csvs_name_is_a_copy_across_train_and_test(data: Path) -> None:
@@ -129,14 +129,14 @@ def test_pictures_alike_are_found_mirrored_too_and_doubted_where_labels_differ(d
     picture.resize((picture.width // 2, picture.height // 2)).save(data / "images/e.png")
     picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(data / "images/f.png")
     relabel(data, e=0, f=1)
-    report = check(data)
-    ((image, other, detail),) = found(report, "near-duplicate")
+    checked = check(data)
+    ((image, other, detail),) = found(checked, "near-duplicate")
     assert (image, other) == ("e.png", "a.png")
     assert "bits differ; in train" in detail
-    ((image, _, detail),) = found(report, "near-conflict")
+    ((image, _, detail),) = found(checked, "near-conflict")
     assert image == "f.png"
     assert "mirrored; labelled 1, the other 0" in detail
-    assert report.sound
+    assert checked.sound
 
 
 def test_many_copies_of_one_picture_are_named_once_each(data: Path) -> None:
@@ -148,7 +148,7 @@ def test_many_copies_of_one_picture_are_named_once_each(data: Path) -> None:
     assert len(found(check(data), "duplicate", "near-duplicate")) == 8
 
 
-def test_pictures_of_one_colour_are_not_said_to_be_alike(data: Path) -> None:
+def test_pictures_of_one_colour_are_not_duplicates(data: Path) -> None:
     for name, grey in (("e", 90), ("f", 200)):
         Image.new("RGB", (80, 80), (grey,) * 3).save(data / f"images/{name}.png")
     relabel(data, e=0, f=1)
@@ -164,9 +164,9 @@ def test_sizes_that_are_odd_are_named_and_a_class_that_is_rare_or_absent(data: P
         ("f.png", "", "400 x 100: 4.0 times as long as wide"),
     ]
     relabel(data, b=0, d=0)
-    report = check(data)
-    assert found(report, "one-class") == [("", "", "0 with a mask, 4 without")]
-    assert not report.sound
+    checked = check(data)
+    assert found(checked, "one-class") == [("", "", "0 with a mask, 4 without")]
+    assert not checked.sound
 
 
 def test_class_folders_do_as_well(tmp_path: Path) -> None:
@@ -175,9 +175,9 @@ def test_class_folders_do_as_well(tmp_path: Path) -> None:
         (tmp_path / kind).mkdir()
         demo.draw_picture(rng, masked=kind == "masks").save(tmp_path / kind / "a.png")
     shutil.copy(tmp_path / "masks/a.png", tmp_path / "none/b.png")
-    report = check(tmp_path)
-    assert (report.with_mask, report.without_mask) == (1, 2)
-    assert [problem.kind for problem in report.problems] == ["conflict"]
+    checked = check(tmp_path)
+    assert (checked.with_mask, checked.without_mask) == (1, 2)
+    assert [problem.kind for problem in checked.problems] == ["conflict"]
     flipped = check(tmp_path, Layout(positive="none"))
     assert (flipped.with_mask, flipped.without_mask) == (2, 1)
 
@@ -193,18 +193,20 @@ def photos(count: int, wide: Callable[[int], int], form: Callable[[int], str]) -
     ]
 
 
-def test_a_property_that_tells_the_label_has_a_high_auc_and_others_that_of_chance() -> None:
+def test_a_property_that_predicts_the_label_has_a_high_auc_and_others_that_of_chance() -> None:
     rng = np.random.default_rng(1)
     found = leaks(
         photos(400, lambda at: int(rng.integers(100, 900)), lambda at: ("PNG", "JPEG")[at % 2])
     )
     assert found["format"] == found["all"] == 1
     assert all(0.4 < found[name] < 0.6 for name in ("width", "height", "bytes"))
-    assert [problem.score for problem in telling(found, 200, 200)] == [1, 1]
-    assert "format alone tells masks" in " ".join(p.detail for p in telling(found, 200, 200))
+    assert [problem.score for problem in leak_problems(found, 200, 200)] == [1, 1]
+    assert "format alone predicts the label" in " ".join(
+        p.detail for p in leak_problems(found, 200, 200)
+    )
 
 
-def test_a_width_in_the_middle_tells_too() -> None:
+def test_a_width_in_the_middle_is_a_leak_too() -> None:
     rng = np.random.default_rng(1)
     found = leaks(
         photos(
@@ -217,10 +219,10 @@ def test_a_width_in_the_middle_tells_too() -> None:
     assert found["format"] == 0.5
 
 
-def test_few_images_tell_nothing() -> None:
+def test_few_images_show_no_leak() -> None:
     assert leaks(photos(8, lambda at: 100 + at % 2, lambda at: "PNG")) == {}
-    assert telling({"width": 0.7}, 10, 10) == []
-    assert len(telling({"width": 0.7}, 500, 500)) == 1
+    assert leak_problems({"width": 0.7}, 10, 10) == []
+    assert len(leak_problems({"width": 0.7}, 500, 500)) == 1
 
 
 def test_label_errors_are_those_of_an_example_worked_by_hand() -> None:
@@ -276,7 +278,7 @@ def test_the_command_prints_a_table_of_80_columns_and_writes_every_problem(
     assert max(map(len, result.out.splitlines())) <= 80
     assert "duplicate: 7" in result.out
     assert "and 2 more" in result.out
-    assert "[red]0�[2J.png" in result.out
+    assert "[red]0\\x1b[2J.png" in result.out
     assert "\x1b" not in result.out
     with (tmp_path / "problems.csv").open(newline="") as stream:
         header, *rows = csv.reader(stream)
@@ -306,9 +308,9 @@ def test_json_has_everything_and_quiet_prints_nothing(cli: Cli, data: Path) -> N
     [
         (["none"], 3, "none: no such folder"),
         (["data", "--oof", "none.csv"], 3, "none.csv: No such file"),
-        (["data", "--oof", "bad.csv"], 3, "bad.csv, row 2: '1.5' is no probability"),
+        (["data", "--oof", "bad.csv"], 3, "bad.csv, row 2: '1.5' is not a probability"),
         (["data", "--oof", "data/train_labels.csv"], 3, "needs the columns image and probability"),
-        (["data", "--oof", "other.csv"], 3, "--oof: has the probability of no labelled image"),
+        (["data", "--oof", "other.csv"], 3, "--oof: none of the labelled images has a probability"),
         (["data", "--labels", "bad.csv", "--target-column", "x"], 2, "--target-column"),
         (["data", "-o", "none/problems.csv"], 3, "none: No such file or directory"),
     ],

@@ -40,7 +40,7 @@ def test_a_stopped_prediction_leaves_the_old_output_and_what_it_needs_to_go_on(
     assert running.returncode == code
     assert "Traceback" not in errors
     assert output.read_text() == "what was there"
-    assert "--resume goes on" in errors
+    assert "with --resume to go on" in errors
     assert {path.name for path in output.parent.iterdir()} == {"sub.csv", journal.name}
     assert shell(f"maskspot {line}").returncode == 2
     assert shell(f"maskspot {line} --resume").returncode == 0

@@ -176,7 +176,7 @@ def test_fail_writes_nothing(cli: Run, pictures: Path, tmp_path: Path) -> None:
     assert "nothing written: 1 of 6" in result.err
     assert cli("predict", pictures, "--on-error", "fail").out == ""
     assert {path.name for path in tmp_path.iterdir()} == {"pictures", ".sub.csv.journal"}
-    assert "--resume goes on" in result.err
+    assert "with --resume to go on" in result.err
     words = ("-o", tmp_path / "sub.csv", "--resume", "--on-error", "fill=0.5")
     assert cli("predict", pictures, *words).code == 1
     assert rows((tmp_path / "sub.csv").read_text())["c.jpg"] == "0.5"

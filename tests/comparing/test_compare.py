@@ -198,7 +198,7 @@ def test_the_table_says_all_in_80_columns(cli: Cli, labels: Path) -> None:
         "warning: models are not measured on the same images; use --labels and --images\n"
     )
     assert max(map(len, result.out.splitlines())) <= 80
-    assert "[red]m�[2J" in result.out
+    assert "[red]m\\x1b[2J" in result.out
     assert "\x1b" not in result.out
     for text in ("images that differ", "metadata: 394 ?", "3.36", "Pareto front", "of 1 rounds"):
         assert text in result.out

@@ -77,7 +77,7 @@ def test_mean_colour_does_not_give_the_answer_away(demo_data: Path) -> None:
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(UsageError, match="no empty folder"):
+    with pytest.raises(UsageError, match="not an empty folder"):
         draw(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 

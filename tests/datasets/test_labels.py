@@ -66,7 +66,7 @@ def test_several_unknown_csvs_ask_for_a_name(tmp_path: Path) -> None:
     make(tmp_path, ["a.jpg"])
     write(tmp_path / "one.csv", "image,target\na.jpg,1\n")
     write(tmp_path / "two.csv", "image,target\na.jpg,1\n")
-    with pytest.raises(UsageError, match=r"--labels: one.csv, two.csv"):
+    with pytest.raises(UsageError, match=r"`labels`: one.csv, two.csv"):
         read_folders([tmp_path])
 
 
@@ -91,7 +91,7 @@ def test_one_folder_a_class_is_read(tmp_path: Path, mask: str, other: str) -> No
 
 def test_class_folders_of_other_names_need_the_positive_one(tmp_path: Path) -> None:
     make(tmp_path, ["cats/a.jpg", "dogs/b.jpg"])
-    with pytest.raises(UsageError, match="--positive: cats, dogs"):
+    with pytest.raises(UsageError, match="`positive`: cats, dogs"):
         read_folders([tmp_path])
     assert targets(read_folders([tmp_path], Layout(positive="dogs"))) == {
         "cats/a.jpg": 0,
@@ -112,9 +112,9 @@ def test_folders_join_and_an_image_in_both_counts_once(tmp_path: Path) -> None:
         ("", "empty"),
         ("image,target\n", "no image is labelled with a mask"),
         ("image,target\na.jpg,1\n", "no image is labelled without a mask"),
-        ("image,target\na.jpg,2\n", r"row 2: a label is 0 or 1, or a word .*: '2'"),
-        ("image,target\na.jpg,nan\n", ": 'nan'"),
-        ("image,target\n\na.jpg,maybe\n", "row 3: a label .*: 'maybe'"),
+        ("image,target\na.jpg,2\n", r"row 2: a label must be 0 or 1, or a word .* not '2'"),
+        ("image,target\na.jpg,nan\n", "not 'nan'"),
+        ("image,target\n\na.jpg,maybe\n", "row 3: a label .* not 'maybe'"),
         ("image;target\na.jpg;1\nb.jpg\n", "row 3: 1 columns, not 2"),
         ("a.jpg;mask\nb.jpg;no_mask\n", "first line must be a header"),
         ("image,target\na.jpg\n", "row 2: 1 columns, not 2"),
@@ -137,13 +137,13 @@ def test_bad_labels_are_one_line_that_names_the_file(tmp_path: Path, text: str, 
 def test_unclear_columns_are_named(tmp_path: Path) -> None:
     make(tmp_path, ["a.jpg"])
     write(tmp_path / "labels.csv", "a,b,c\na.jpg,1,2\n")
-    with pytest.raises(UsageError, match="--image-column and --target-column; it has a, b, c"):
+    with pytest.raises(UsageError, match="`image_column` and `target_column`; it has a, b, c"):
         read_folders([tmp_path])
 
 
 def test_a_folder_without_labels_says_what_it_has(tmp_path: Path) -> None:
     make(tmp_path, ["images/a.jpg"])
-    with pytest.raises(DataError, match="no CSV of labels, and not one folder"):
+    with pytest.raises(DataError, match="neither a CSV of labels nor one folder"):
         read_folders([tmp_path])
     with pytest.raises(DataError, match="no such folder"):
         read_folders([tmp_path / "none"])

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
-from maskspot.evaluation.calibration import Calibration, ece, fit, logits, quality
+from maskspot.evaluation.calibration import Calibration, ece, fit, logits, quality, reliability
 from maskspot.evaluation.logistic import sigmoid
 from maskspot.evaluation.metrics import auc, log_loss
 
@@ -107,3 +107,21 @@ def test_lengths_must_match() -> None:
     for measure in (fit, ece):
         with pytest.raises(ValueError, match="2 labels but 1"):
             measure([1, 0], [0.5])
+
+
+def test_a_calibration_curve_has_every_image_once_and_true_shares() -> None:
+    rng = np.random.default_rng(5)
+    p = rng.random(3000) ** 3
+    t = (rng.random(3000) < p).astype(float)
+    found = reliability(t, p)
+    assert found.images.sum() == 3000
+    assert found.images.max() - found.images.min() <= 1
+    order = np.argsort(p)
+    first = order[: int(found.images[0])]
+    assert found.probability[0] == pytest.approx(p[first].mean())
+    assert found.share[0] == pytest.approx(t[first].mean())
+    assert ((found.low <= found.probability) & (found.probability <= found.high)).mean() > 0.8
+    stats = pytest.importorskip("scipy.stats")
+    for share, low, high, images in zip(*found[1:], strict=True):
+        ends = stats.binomtest(round(share * images), int(images)).proportion_ci(method="wilson")
+        assert (low, high) == pytest.approx((ends.low, ends.high), abs=1e-9)

@@ -46,12 +46,14 @@ def test_a_model_without_a_map_says_so_and_scores(
     cli: Run, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(predicting, "HEATMAP", "none")
-    with pytest.raises(ModelFileError, match="fast: has no heatmap; export its run again"):
+    with pytest.raises(ModelFileError, match="fast: has no heatmap output; export its run again"):
         Predictor("fast").predict(pictures / "a.jpg", heatmap=True)
     assert cli("predict", pictures).code == 0
     result = cli("predict", pictures, "--heatmaps", tmp_path / "maps")
     assert result.code == 3
-    assert result.err.splitlines()[-1] == "error: default: has no heatmap; export its run again"
+    assert (
+        result.err.splitlines()[-1] == "error: default: has no heatmap output; export its run again"
+    )
 
 
 @pytest.mark.parametrize(
@@ -135,7 +137,7 @@ def test_predict_writes_a_picture_for_each_image_that_it_can_read(
     result = cli("predict", pictures, "--heatmaps", maps, "--cache", tmp_path / "cache")
     assert (result.code, result.err) == (
         2,
-        "error: --cache: has no pictures for --heatmaps or --report; leave it out\n",
+        "error: --cache: provides no pictures for --heatmaps or --report; leave it out\n",
     )
 
 
@@ -150,7 +152,7 @@ def test_a_picture_replaces_another_but_never_a_photo(tmp_path: Path) -> None:
     photo = tmp_path / "a.jpg"
     Image.new("RGB", (8, 8)).save(photo)
     before = photo.read_bytes()
-    with pytest.raises(DataError, match=r"a\.jpg: is there and is not a heatmap"):
+    with pytest.raises(DataError, match=r"a\.jpg: exists and is not a heatmap"):
         Overlays(tmp_path).save(Image.new("RGB", (8, 8)), score([[1.0]], source="a"))
     assert photo.read_bytes() == before
     for _ in range(2):

@@ -28,7 +28,7 @@ from maskspot.inputs.items import Item
 from maskspot.model import providers as devices
 from maskspot.scoring import cache as caching
 from maskspot.scoring.cache import Cache
-from maskspot.scoring.pipeline import score
+from maskspot.scoring.pipeline import resumed, score
 
 
 def same(score: Score, other: Score) -> bool:
@@ -90,7 +90,7 @@ def test_one_pillow_image_may_be_in_many_threads_and_stays_as_it_is(
 
 @pytest.mark.parametrize("size", [0, -1, 10**9])
 def test_a_batch_has_a_size(size: int) -> None:
-    with pytest.raises(UsageError, match=f"batch_size: {size} is not from 1 to 4096"):
+    with pytest.raises(UsageError, match=f"batch_size: must be from 1 to 4096, not {size}"):
         Predictor(batch_size=size)
 
 
@@ -214,7 +214,9 @@ def test_auto_falls_back_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Elsewhere, "get_providers", lambda self: ["CPUExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "InferenceSession", Elsewhere)
     assert Predictor(device="auto").device == "cpu"
-    with pytest.raises(UsageError, match="device cuda: onnxruntime knows it, but it does not sta"):
+    with pytest.raises(
+        UsageError, match="device: cuda: onnxruntime supports it, but it does not sta"
+    ):
         Predictor(device="cuda")
 
 
@@ -234,7 +236,9 @@ def test_a_device_that_does_not_start_says_nothing_but_the_error(
     here = ["TensorrtExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: here)
     monkeypatch.setattr(onnxruntime, "InferenceSession", Unstarted)
-    with pytest.raises(UsageError, match="device tensorrt: onnxruntime knows it, but it does not"):
+    with pytest.raises(
+        UsageError, match="device: tensorrt: onnxruntime supports it, but it does not"
+    ):
         Predictor(device="tensorrt")
     assert capfd.readouterr() == ("", "")
 
@@ -271,7 +275,9 @@ def test_a_processor_says_whether_it_computes_with_bfloat16(
 def test_a_device_of_another_system_is_not_to_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     monkeypatch.setattr(devices, "installed_runtimes", lambda: ["onnxruntime"])
-    with pytest.raises(UsageError, match="coreml: the onnxruntime of this system has it not"):
+    with pytest.raises(
+        UsageError, match="coreml: the build of onnxruntime for this system lacks it"
+    ):
         Predictor(device="coreml")
 
 
@@ -282,12 +288,12 @@ def test_a_device_that_is_not_there_names_the_package(
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     monkeypatch.setattr(devices, "installed_runtimes", lambda: ["onnxruntime"])
     package = devices.DEVICES[name].package
-    with pytest.raises(UsageError, match=f"^device {name}: .*pip install {package}$"):
+    with pytest.raises(UsageError, match=f"^device: {name}: .*pip install {package}$"):
         Predictor(device=name)
 
 
 def test_an_unknown_device_is_refused_with_those_known() -> None:
-    with pytest.raises(UsageError, match="'gpu' is not one of auto, cpu, cuda"):
+    with pytest.raises(UsageError, match=r"must be one of auto, cpu, cuda.* not 'gpu'"):
         Predictor(device="gpu")
 
 
@@ -299,8 +305,8 @@ def test_two_runtimes_in_one_folder_are_found_out(
     monkeypatch.setattr(onnxruntime, "__file__", str(tmp_path / "onnxruntime" / "__init__.py"))
     assert list(devices.installed_runtimes()) == ["onnxruntime", "onnxruntime-gpu"]
     expected = (
-        "device cuda: onnxruntime and onnxruntime-gpu are installed over each other: pip uninstall "
-        "onnxruntime onnxruntime-gpu; pip install onnxruntime-gpu"
+        "device: cuda: onnxruntime and onnxruntime-gpu are installed over each other: pip "
+        "uninstall onnxruntime onnxruntime-gpu; pip install onnxruntime-gpu"
     )
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(UsageError, match=f"^{expected}$"):
@@ -418,11 +424,11 @@ def test_a_cache_that_fails_ends_the_run_also_where_others_wait_for_its_scores(
 
     cache = cached(predictor.id)
     spoil("DROP TABLE scores")
-    with pytest.raises(DataError, match=r"--cache: .*cache: no such table"):
+    with pytest.raises(DataError, match=r"cache: .*cache: no such table"):
         list(score(predictor, items(*[pictures / "a.jpg"] * 30), threads=8, cache=cache))
     cache = cached(predictor.id)
     spoil("CREATE TRIGGER full BEFORE INSERT ON scores BEGIN SELECT RAISE(FAIL, 'full'); END")
-    with pytest.raises(DataError, match=r"--cache: .*cache: full"):
+    with pytest.raises(DataError, match=r"cache: .*cache: full"):
         list(score(predictor, items(*[pictures / "a.jpg"] * 30), threads=8, cache=cache))
 
 
@@ -455,7 +461,7 @@ def test_a_cache_that_another_holds_is_waited_for_a_little_and_ctrl_c_is_heard(
     monkeypatch.setattr(caching, "_PATIENCE", 0.2)
     with closing(sqlite3.connect(tmp_path / "cache", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(DataError, match=r"--cache: .*database is locked"):
+        with pytest.raises(DataError, match=r"cache: .*database is locked"):
             Cache(tmp_path / "cache", "m")
         monkeypatch.setattr(caching, "_PATIENCE", 60)
         Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -545,17 +551,17 @@ def test_what_is_finished_is_taken_over_and_what_failed_is_scored_again(
         Score(todo[1].name, error="was away"),
         Score("2/c.jpg", 1),
     ]
-    found = list(score(predictor, todo, finished=finished, threads=2))
+    found = list(score(predictor, resumed(todo, finished), threads=2))
     assert found[0] is finished[0]
     assert found[2] is finished[2]
     assert found[1].error is None
     assert sorted(counted) == [item.name for item in (todo[1], *todo[3:])]
 
 
-def test_finished_scores_of_other_images_are_refused(predictor: Predictor, pictures: Path) -> None:
+def test_finished_scores_of_other_images_are_refused(pictures: Path) -> None:
     todo = items(*sorted(pictures.iterdir()))
-    with pytest.raises(UsageError, match=r"--resume: 0/a\.jpg is where the stopped run had z.jpg"):
-        list(score(predictor, todo, finished=[Score("z.jpg", 0.5)]))
+    with pytest.raises(UsageError, match=r"resume: 0/a\.jpg is where the stopped run had z.jpg"):
+        list(resumed(todo, [Score("z.jpg", 0.5)]))
     old = [Score(item.name, 0.5) for item in todo]
-    with pytest.raises(UsageError, match=r"--resume: 5/f\.jpg, which the stopped run had, is gone"):
-        list(score(predictor, todo[:5], finished=old))
+    with pytest.raises(UsageError, match=r"resume: 5/f\.jpg, which the stopped run had, is gone"):
+        list(resumed(todo[:5], old))

@@ -41,7 +41,7 @@ def test_a_prediction_is_for_the_prior_that_it_is_asked_for(pictures: Path) -> N
 
 @pytest.mark.parametrize("prior", [0.0, 1.0, -1.0, float("nan")])
 def test_a_prior_lies_between_0_and_1(prior: float) -> None:
-    with pytest.raises(UsageError, match="is not between 0 and 1"):
+    with pytest.raises(UsageError, match="must be between 0 and 1"):
         Predictor("default", prior=prior)
 
 

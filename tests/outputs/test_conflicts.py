@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from maskspot.cli.destinations import Destinations
 from maskspot.errors import DataError, UsageError
 from maskspot.inputs.items import find_items
+from maskspot.outputs.conflicts import OutputFiles
 
 Run = Callable[..., Any]
 
@@ -104,22 +104,22 @@ def test_check_does_not_write_over_the_data_that_it_checks(
 
 
 def test_what_is_beside_the_inputs_can_be_written(folder: Path) -> None:
-    files: dict[str, Path | None] = {"--output": Path("pictures/x.csv"), "--report": None}
+    files: dict[str, Path | None] = {"path": Path("pictures/x.csv"), "report": None}
     for maps in (Path("maps"), Path("pictures.maps"), None):
-        destinations = Destinations(files, maps)
+        destinations = OutputFiles(files, maps)
         destinations.check(["pictures", "list.txt", None, "pictures/*.jpg", "http://h/x.csv"])
-        destinations.check_data(folder / "pictures")
-        assert len(list(destinations.sparing(find_items(["pictures"])))) == 6
+        destinations.check_folder(folder / "pictures")
+        assert len(list(destinations.check_items(find_items(["pictures"])))) == 6
 
 
 def test_a_destination_that_is_a_link_is_refused_before_any_work(folder: Path) -> None:
     Path("x.csv").symlink_to("labels.csv")
-    for option in ("--output", "--report", "--cache"):
+    for option in ("-o", "--report", "--cache"):
         with pytest.raises(DataError, match="a link, which is never written to"):
-            Destinations({option: Path("x.csv")})
-    with pytest.raises(UsageError, match="--report: pictures is a folder; name a file in it"):
-        Destinations({"--report": Path("pictures")})
+            OutputFiles({option: Path("x.csv")})
+    with pytest.raises(UsageError, match="report: pictures is a folder; name a file in it"):
+        OutputFiles({"report": Path("pictures")})
 
 
 def test_pipes_may_be_named_twice() -> None:
-    Destinations({"--output": Path("/dev/null"), "--report": Path("/dev/null")})
+    OutputFiles({"path": Path("/dev/null"), "report": Path("/dev/null")})

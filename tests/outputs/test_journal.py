@@ -184,7 +184,7 @@ def test_without_a_choice_a_stopped_run_is_neither_taken_over_nor_lost(output: P
         pytest.fail("it began")
     assert str(error.value) == (
         f"{output}: a stopped run left 5 finished rows; "
-        "--resume goes on with them, --no-resume starts anew"
+        "`resume=True` goes on with them, `resume=False` starts anew"
     )
     assert Journal.path_for(output).read_bytes() == before
 
@@ -214,7 +214,7 @@ def test_a_run_with_other_options_is_not_resumed(
     with pytest.raises(UsageError) as error, Journal.open(output, MADE_WITH | change, resume=True):
         pytest.fail("it began")
     assert f"{output}: the stopped run was made with {words}" in str(error.value)
-    assert "--no-resume" in str(error.value)
+    assert "`resume=False`" in str(error.value)
     assert Journal.path_for(output).read_bytes() == before
 
 
@@ -248,7 +248,9 @@ def test_a_damaged_line_is_named(output: Path, line: bytes, number: int) -> None
         with Journal.open(output, MADE_WITH, resume=True) as journal:
             list(journal.finished())
 
-    with pytest.raises(DataError, match=rf"sub.csv.journal, line {number + 1}: damaged; --no-r"):
+    with pytest.raises(
+        DataError, match=rf"sub.csv.journal, line {number + 1}: damaged; `resume=False`"
+    ):
         run()
 
 
@@ -257,7 +259,7 @@ def test_a_damaged_line_is_named(output: Path, line: bytes, number: int) -> None
 def test_two_at_once_are_refused(output: Path, stopped: bool) -> None:
     if stopped:
         stop(output)
-    message = "sub.csv: another maskspot is writing it; wait for it"
+    message = "sub.csv: another process of maskspot is writing it; wait for it"
 
     def second() -> None:
         for choice in (None, True, False):
@@ -287,7 +289,7 @@ def test_however_many_start_at_once_each_runs_or_is_told_why_not(output: Path) -
 
     with ThreadPoolExecutor(8) as pool:
         found = set(pool.map(run, range(1000)))
-    assert found == {"ran", f"{output}: another maskspot is writing it; wait for it"}
+    assert found == {"ran", f"{output}: another process of maskspot is writing it; wait for it"}
     assert names(output) == []
 
 
@@ -303,7 +305,7 @@ def test_a_journal_that_another_run_takes_away_while_it_is_opened_is_not_taken(
 
     monkeypatch.setattr("maskspot.outputs.journal.locked", late)
     with (
-        pytest.raises(DataError, match="another maskspot is writing it"),
+        pytest.raises(DataError, match="another process of maskspot is writing it"),
         Journal.open(output, MADE_WITH, resume=False),
     ):
         pytest.fail("it began")

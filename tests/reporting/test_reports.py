@@ -10,14 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from maskspot import Predictor
-from maskspot.evaluation.calibration import reliability
 from maskspot.model.score import Score
-from maskspot.reporting.album import Album, thumbnail
 
 Cli = Callable[..., Any]
 
@@ -52,7 +49,7 @@ def show(browser: Any) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture(scope="module")
 def pictures_200(tmp_path_factory: pytest.TempPathFactory, demo_data: Path) -> Path:
-    """Two hundred photos, one with a name that is markup, and one that is none."""
+    """Two hundred photos, one with markup as its name, and a file that is not an image."""
     folder = tmp_path_factory.mktemp("many")
     photos = sorted((demo_data / "images").glob("*.jpg"))
     for at in range(198):
@@ -312,48 +309,6 @@ def test_without_its_packages_a_report_names_the_extra(
     done = cli("predict", pictures, "--report", tmp_path / "report.html")
     assert done.code == 2
     assert "pip install 'maskspot[report]'" in done.err
-
-
-def test_an_album_keeps_what_weighs_most_whatever_the_order() -> None:
-    rng = np.random.default_rng(3)
-    weights = {f"image{at}": float(rng.integers(20)) for at in range(60)}
-    kept = []
-    for _ in range(4):
-        names = list(weights)
-        rng.shuffle(names)
-        album = Album(lambda score: weights[score.source], limit=7)
-        for name in names:
-            album.add(Image.new("RGB", (9, 9)), Score(name, 0.5))
-        kept.append([picture.score.source for picture in album.pictures()])
-    best = sorted(weights, key=lambda name: (weights[name], name))[-7:]
-    assert all(sorted(each) == sorted(best) for each in kept)
-    assert kept.count(kept[0]) == 4
-
-
-def test_thumbnails_are_small_and_keep_their_shape() -> None:
-    from io import BytesIO
-
-    assert Image.open(BytesIO(thumbnail(Image.new("RGB", (4000, 1000))))).size == (160, 40)
-    assert Image.open(BytesIO(thumbnail(Image.new("RGB", (3, 50000))))).size == (1, 160)
-    assert Image.open(BytesIO(thumbnail(Image.new("RGB", (20, 10))))).size == (20, 10)
-
-
-def test_a_calibration_curve_has_every_image_once_and_true_shares() -> None:
-    rng = np.random.default_rng(5)
-    p = rng.random(3000) ** 3
-    t = (rng.random(3000) < p).astype(float)
-    found = reliability(t, p)
-    assert found.images.sum() == 3000
-    assert found.images.max() - found.images.min() <= 1
-    order = np.argsort(p)
-    first = order[: int(found.images[0])]
-    assert found.said[0] == pytest.approx(p[first].mean())
-    assert found.true[0] == pytest.approx(t[first].mean())
-    assert ((found.low <= found.said) & (found.said <= found.high)).mean() > 0.8
-    stats = pytest.importorskip("scipy.stats")
-    for share, low, high, images in zip(*found[1:], strict=True):
-        ends = stats.binomtest(round(share * images), int(images)).proportion_ci(method="wilson")
-        assert (low, high) == pytest.approx((ends.low, ends.high), abs=1e-9)
 
 
 def test_a_watcher_sees_each_image_that_could_be_scored(

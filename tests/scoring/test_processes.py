@@ -133,7 +133,7 @@ def test_where_nothing_can_be_started_scoring_goes_on(
 def test_many_images_keep_their_order(three: Processes, fast: Predictor, pictures: Path) -> None:
     paths = sorted(pictures.iterdir())
     items = [Item(f"{n}", partial(Path, paths[n % len(paths)])) for n in range(60)]
-    found = list(score(fast, items, threads=3, processes=three))
+    found = list(score(three, items, threads=3))
     assert [each.source for each in found] == [item.name for item in items]
     assert all(each.error is None for each in found)
     for at, each in enumerate(found):
@@ -311,7 +311,7 @@ def test_pictures_need_one_process(
         pytest.importorskip("jinja2", reason="needs maskspot[report]")
     done = cli("predict", pictures, "--processes", 2, *other)
     assert done.code == 2
-    assert "--processes: has no pictures for --heatmaps or --report" in done.err
+    assert "--processes: provides no pictures for --heatmaps or --report" in done.err
 
 
 @pytest.mark.parametrize(

@@ -121,9 +121,9 @@ def test_a_mask_worn_wrongly_counts_and_boxes_against_the_label_do_not(
     ("rows", "message"),
     [
         ("a.jpg,9,0,0,9,mask\n", "row 2: not a box"),
-        ("a.jpg,0,0,x,9,mask\n", "row 2: a corner is no number"),
+        ("a.jpg,0,0,x,9,mask\n", "row 2: a corner is not a number"),
         ("a.jpg,0,0,nan,9,mask\n", "row 2: not a box"),
-        ("z.jpg,0,0,9,9,mask\n", "boxes none of the images"),
+        ("z.jpg,0,0,9,9,mask\n", "has no box of any image"),
     ],
 )
 def test_wrong_boxes_are_one_line(
@@ -135,7 +135,7 @@ def test_wrong_boxes_are_one_line(
 
 def test_boxes_need_their_columns(tmp_path: Path, scenes: list[Labelled]) -> None:
     (tmp_path / "boxes.csv").write_text("image,x,y\na.jpg,1,2\n")
-    with pytest.raises(DataError, match="boxes need the columns image, xmin"):
+    with pytest.raises(DataError, match="needs the columns image, xmin"):
         read_boxes("boxes.csv", [tmp_path], scenes, Preprocessing(64))
 
 

@@ -169,7 +169,7 @@ def test_rounded_and_certain_probabilities_are_doubted(tmp_path: Path) -> None:
 def test_the_leaderboard_shows_names_as_text_and_scores_in_full(cli: Cli, service: Service) -> None:
     service.rivals[0]["user"]["username"] = "[red]x[/red]\x1b[2J"
     result = cli("leaderboard", "--top", 2)
-    assert "[red]x[/red]�[2J" in result.out
+    assert "[red]x[/red]\\x1b[2J" in result.out
     assert repr(0.011000123456789012) in result.out
 
 

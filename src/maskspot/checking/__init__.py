@@ -1,1 +1,1 @@
-"""Is a data set sound: files, duplicates, what files give away, and labels that seem wrong."""
+"""Checks of data sets: files, duplicates, leaks, and labels that seem wrong."""

@@ -1,7 +1,7 @@
-"""Photos that are there twice: the same bytes, the same pixels, or alike; and labels that differ.
+"""Duplicate photos (equal bytes, equal pixels, or alike), and duplicates whose labels differ.
 
-Of many copies of one picture, each is named once beside a first one: n photos make at most 3 n
-problems, however many pairs there are.
+Each of many copies is named once, beside the first one: n photos give at most 3 n problems,
+however many pairs there are.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,13 +14,13 @@ from maskspot.datasets.near_duplicates import BITS, DISTANCE, Hashes, neighbours
 
 
 def exact_copies(photos: Sequence[Photo]) -> Iterator[Problem]:
-    """Give each photo whose bytes or pixels an earlier one has too."""
+    """Yield a problem for each photo that has the bytes or pixels of an earlier one."""
     firsts: dict[str, dict[int | None, Photo]] = {}
     for photo in photos:
         if not photo.pixels:
             continue
         earlier = firsts.setdefault(photo.pixels, {})
-        # Of another target even if there is one of its own: that would hide a conflict.
+        # Compare with another target even if there is a copy of equal target: a conflict counts.
         for target, other in list(earlier.items()):
             if target != photo.target or len(earlier) == 1:
                 what = "same bytes" if photo.digest == other.digest else "same pixels"
@@ -31,9 +31,10 @@ def exact_copies(photos: Sequence[Photo]) -> Iterator[Problem]:
 def near_copies(
     photos: Sequence[Photo], hashed: Hashes, distance: int = DISTANCE
 ) -> Iterator[Problem]:
-    """Give each photo that an earlier one is like, mirrored or not: the nearest of each target.
+    """Yield a problem for each photo that resembles an earlier one, mirrored or not.
 
-    Those that are the same are left to `exact_copies`, and those of one colour to nobody.
+    Of the earlier ones the nearest of each target is named. Exact copies are left to
+    `exact_copies`; images of a single colour are not compared.
     """
     first: dict[tuple[str, int | None], int] = {}
     for at, photo in enumerate(photos):

@@ -1,31 +1,28 @@
-"""Labels that are likely wrong, told by what networks say of photos they were not trained on."""
+"""Labels that are likely wrong, by the probabilities of networks that were not trained on them."""
 
-import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskspot.checking.photos import Photo
 from maskspot.checking.problems import Problem
-from maskspot.csv_tables import number, read_rows
 from maskspot.errors import DataError
 
 
 def confident_label_errors(targets: ArrayLike, probabilities: ArrayLike) -> NDArray[np.intp]:
-    """Return which labels are likely wrong, the likeliest first.
+    """Return the indices of labels that are likely wrong, the most likely first.
 
     Confident learning (C. Northcutt, L. Jiang, I. Chuang, "Confident Learning: Estimating
     Uncertainty in Dataset Labels", JAIR 70, 2021): an image counts to a class if its probability
-    of that class is at least what images labelled so have on average (if to both, to the more
-    probable). Those that count to the class that is not their label, off the diagonal of the
-    confident joint, are candidates; they are ranked by normalised margin, the probability of the
-    label less that of the other class.
+    of that class is at least the average of the images labelled so; if it counts to both, to the
+    more probable one. Images that count to the class that is not their label, off the diagonal of
+    the confident joint, are candidates. They are ranked by normalised margin: the probability of
+    the label minus that of the other class.
 
     Args:
         targets: 0 or 1, (N,).
-        probabilities: of 1, (N,), each from a network that has not seen the image.
+        probabilities: of class 1, (N,), each from a network that was not trained on the image.
     """
     labels = np.asarray(targets, np.intp)
     ones = np.asarray(probabilities, np.float64)
@@ -38,34 +35,15 @@ def confident_label_errors(targets: ArrayLike, probabilities: ArrayLike) -> NDAr
     return wrong[np.argsort((own - other)[wrong], kind="stable")]
 
 
-def read_oof(files: Sequence[Path]) -> dict[str, float]:
-    """Return the out-of-fold probability of each image; where there are several, their mean.
-
-    Raises:
-        DataError: a file cannot be read, lacks a column, or has a probability that is none.
-    """
-    found: dict[str, list[float]] = {}
-    for file in files:
-        header, rows = read_rows(file)
-        if not {"image", "probability"} <= set(header):
-            raise DataError(f"{file}: needs the columns image and probability")
-        image, column = header.index("image"), header.index("probability")
-        for row in rows:
-            found.setdefault(row[image].strip(), []).append(
-                _probability(row[column], f"{file}, row {row.number}")
-            )
-    return {name: sum(values) / len(values) for name, values in found.items()}
-
-
 def label_errors(photos: Sequence[Photo], oof: dict[str, float]) -> list[Problem]:
-    """Return the labelled photos whose label is likely wrong, the likeliest first.
+    """Return the labelled photos whose label is likely wrong, the most likely first.
 
     Raises:
         DataError: no labelled photo has a probability.
     """
     known = [photo for photo in photos if photo.target is not None and photo.name in oof]
     if not known:
-        raise DataError("--oof: has the probability of no labelled image")
+        raise DataError("none of the labelled images has a probability", argument="oof")
     targets = [photo.target or 0 for photo in known]
     found = confident_label_errors(targets, [oof[photo.name] for photo in known])
     return [_problem(known[at], oof[known[at].name]) for at in found]
@@ -75,13 +53,3 @@ def _problem(photo: Photo, probability: float) -> Problem:
     wrong = 1 - probability if photo.target else probability
     detail = f"labelled {photo.target}, probability of a mask {probability:.3f}"
     return Problem("label", photo.name, "", detail, wrong)
-
-
-def _probability(text: str, where: str) -> float:
-    try:
-        value = number(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise DataError(f"{where}: {text!r} is no probability from 0 to 1")
-    return value

@@ -1,4 +1,4 @@
-"""Do files give their labels away? Then a network may learn how photos were gathered."""
+"""Properties of files that predict the label: a network may learn how photos were collected."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,25 +7,25 @@ from numpy.typing import NDArray
 
 from maskspot.checking.photos import Photo, log_facts
 from maskspot.checking.problems import Problem
-from maskspot.datasets.near_duplicates import stratified_folds
+from maskspot.datasets.folds import stratified_folds
 from maskspot.errors import DataError
 from maskspot.evaluation.logistic import logistic_regression
 from maskspot.evaluation.metrics import auc
 
-TELLING = 0.65
-"""AUC from which a property is said to tell the label, where chance hardly gives it."""
+LEAK = 0.65
+"""AUC from which a property is reported, if chance is unlikely to give it."""
 
 _FOLDS = 5
 _BINS = 10
-_DEVIATIONS = 3  # of the AUC that chance gives, above which one is no chance
+_DEVIATIONS = 3  # standard deviations of the AUC of chance, above which an AUC is reported
 
 
 def leaks(photos: Sequence[Photo]) -> dict[str, float]:
     """Return how well each property of the labelled files alone predicts the label, as AUC.
 
-    Out of fold, by logistic regression on the property's logarithm and the tenth of the images
-    that it is in (so that a size in the middle may tell, too); `all` is of all together. Copies
-    of a picture are in one fold. Empty where there are too few images to tell.
+    The predictions are out of fold, by logistic regression on the logarithm of the property and
+    on its decile, so that a size in the middle counts too; `all` combines all properties. Copies
+    of a picture are in one fold. The result is empty if there are too few images.
     """
     usable = [photo for photo in photos if photo.target is not None and photo.error is None]
     targets = np.array([photo.target for photo in usable], np.float32)
@@ -42,7 +42,7 @@ def leaks(photos: Sequence[Photo]) -> dict[str, float]:
 
 
 def file_features(photos: Sequence[Photo]) -> NDArray[np.float64]:
-    """Return what files of readable images say without their pixels, float64 (N, D)."""
+    """Return features of readable image files that do not depend on pixels, float64 (N, D)."""
     return np.column_stack(list(_columns(photos).values()))
 
 
@@ -56,7 +56,7 @@ def _columns(photos: Sequence[Photo]) -> dict[str, NDArray[np.float64]]:
 def out_of_fold_auc(
     features: NDArray[np.float64], targets: NDArray[np.float32], folds: NDArray[np.intp]
 ) -> float:
-    """Return the AUC of logits that regressions on the other folds give.
+    """Return the AUC of out-of-fold logits, by logistic regression on the other folds.
 
     Args:
         features: (N, D).
@@ -71,11 +71,11 @@ def out_of_fold_auc(
     return auc(targets, logits)
 
 
-def telling(found: Mapping[str, float], positive: int, negative: int) -> list[Problem]:
-    """Return the leaks among AUCs: those of `TELLING` that so many images hardly give by chance."""
-    # The variance of the Mann-Whitney statistic where there is nothing to tell.
+def leak_problems(found: Mapping[str, float], positive: int, negative: int) -> list[Problem]:
+    """Return the AUCs of at least `LEAK` that are unlikely by chance, as problems."""
+    # The standard deviation of the Mann-Whitney statistic under the null hypothesis.
     deviation = np.sqrt((positive + negative + 1) / (12 * max(1, positive * negative)))
-    least = max(TELLING, 0.5 + _DEVIATIONS * deviation)
+    least = max(LEAK, 0.5 + _DEVIATIONS * deviation)
     return [
         Problem("leak", detail=sentence(name, value), score=value)
         for name, value in sorted(found.items(), key=lambda item: -item[1])
@@ -84,13 +84,13 @@ def telling(found: Mapping[str, float], positive: int, negative: int) -> list[Pr
 
 
 def sentence(name: str, value: float) -> str:
-    """Say what an AUC of a property means."""
-    what = "sizes and format together tell" if name == "all" else f"{name} alone tells"
-    return f"{what} masks: AUC {value:.2f}, chance 0.50"
+    """Return a sentence about the AUC of a property."""
+    what = "sizes and format together predict" if name == "all" else f"{name} alone predicts"
+    return f"{what} the label: AUC {value:.2f}, where chance gives 0.50"
 
 
 def _bins(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return values and, as 0 and 1, which tenth of them each is in."""
+    """Return the values, and as 0 and 1 the decile that each is in."""
     edges = np.unique(np.quantile(values, np.arange(1, _BINS) / _BINS))
     bins = np.searchsorted(edges, values)[:, None] == np.arange(len(edges) + 1)
     return np.column_stack([values, bins])

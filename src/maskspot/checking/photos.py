@@ -1,7 +1,7 @@
-"""What there is to know of each photo without a network: its file, its pixels, its hash."""
+"""Facts about each photo that need no network: its file, its pixels, its hash."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +15,16 @@ from maskspot.datasets.near_duplicates import Hashes, hashes
 from maskspot.errors import ImageError
 from maskspot.files import sha256
 from maskspot.images import Preprocessing, open_image
+from maskspot.progress import SILENT, Progress
 
 SMALL = 64
-"""Pixels of the shorter side below which an image is small: a quarter of a network's input."""
+"""Shorter side in pixels below which an image is small: a quarter of a network's input."""
 
 LARGE = 40_000_000
-"""Pixels above which an image is large: more than cameras give, and a second to decode."""
+"""Pixels above which an image is large: more than cameras give, and slow to decode."""
 
 ASPECT = 3.0
-"""Longer side over shorter above which an image is odd: squashed to a square, faces are lines."""
+"""Ratio of the sides above which an image is odd: squashed to a square, faces are lines."""
 
 _BLOCK = 256  # images whose thumbnails are in memory
 _THUMBNAIL = Preprocessing(size=128)
@@ -37,13 +38,13 @@ class Photo:
         name: as the CSV has it.
         path: the file.
         target: 0 or 1; None for a test image.
-        size: of the file, in bytes.
-        digest: SHA-256 of the file; empty where it could not be read at all.
-        width: upright, in pixels; 0 where it is unreadable.
+        size: bytes of the file.
+        digest: SHA-256 of the file; empty if the file cannot be read at all.
+        width: of the upright image, in pixels; 0 if it cannot be decoded.
         height: likewise.
-        format: by the file's content; empty where it is unreadable.
-        pixels: SHA-256 of width, height and pixels; empty where it is unreadable.
-        error: why it is unreadable.
+        format: told from the content; empty if the image cannot be decoded.
+        pixels: SHA-256 of width, height and pixels; empty if the image cannot be decoded.
+        error: why it cannot be decoded; None if it can.
     """
 
     name: str
@@ -59,33 +60,35 @@ class Photo:
 
 
 def read_photos(
-    named: Sequence[tuple[str, Path, int | None]],
-    done: Callable[[int, int], None] = lambda count, total: None,
+    named: Sequence[tuple[str, Path, int | None]], progress: Progress = SILENT
 ) -> tuple[list[Photo], Hashes]:
-    """Read images to their ends, on all cores; a thumbnail of each of a block is in memory.
+    """Read images completely, on all cores; memory holds the thumbnails of a block of them.
 
     Args:
-        named: name, file and target of each.
-        done: told how many are read, and of how many.
+        named: name, file and target of each image.
+        progress: told how many images are read.
 
     Returns:
-        The photos, and the perceptual hash of each; that of an unreadable one has no bit set.
+        The photos, and the perceptual hash of each; an unreadable one has no bit set.
     """
     photos: list[Photo] = []
     hashed = [np.empty((0, 32), np.uint8)]
-    with ThreadPoolExecutor(usable_cpus()) as pool:
+    with (
+        ThreadPoolExecutor(usable_cpus()) as pool,
+        progress.step("reading the images", "images", len(named)) as step,
+    ):
         for at in range(0, len(named), _BLOCK):
             thumbnails = []
             for photo, thumbnail in pool.map(lambda one: _read(*one), named[at : at + _BLOCK]):
                 photos.append(photo)
                 thumbnails.append(thumbnail)
-                done(len(photos), len(named))
+                step.update(len(photos))
             hashed.append(hashes(np.stack(thumbnails)))
     return photos, np.concatenate(hashed)
 
 
 def odd_sizes(photos: Sequence[Photo]) -> Iterator[Problem]:
-    """Give the images that are very small, very large, or very long."""
+    """Yield a problem for each image that is very small, very large, or very long."""
     for photo in photos:
         if photo.error is not None:
             continue
@@ -101,14 +104,14 @@ def odd_sizes(photos: Sequence[Photo]) -> Iterator[Problem]:
 
 
 def unreadable(photos: Sequence[Photo]) -> Iterator[Problem]:
-    """Give the images that cannot be decoded, with the reason."""
+    """Yield a problem for each image that cannot be decoded, with the reason."""
     for photo in photos:
         if photo.error is not None:
             yield Problem("unreadable", photo.name, "", photo.error)
 
 
 def log_facts(photos: Sequence[Photo]) -> dict[str, NDArray[np.float64]]:
-    """Return the logarithm of each property that is a number, (N,), by its name."""
+    """Return the logarithm of each numeric property, (N,), by name."""
     facts: dict[str, list[float]] = {
         "width": [photo.width for photo in photos],
         "height": [photo.height for photo in photos],

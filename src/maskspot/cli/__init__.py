@@ -68,9 +68,6 @@ def main() -> NoReturn:
         if words[0] == "predict":
             # The threads of numpy's linear algebra, which is not used, would spin for a while.
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-            from maskspot.cli.opening import begin
-
-            begin(words)
         code = build(words)(args=words, standalone_mode=False) or 0
         sys.stdout.flush()
     except MaskspotError as error:

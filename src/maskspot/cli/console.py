@@ -43,10 +43,10 @@ def say(*words: object) -> None:
 
 
 def plain(name: str) -> Any:
-    """Return a stranger's text for a table: no markup, nothing that moves a terminal's cursor."""
+    """Return text of unknown origin for a table: no markup, and no control characters."""
     from rich.text import Text
 
-    return Text("".join(c if c.isprintable() else "�" for c in name))
+    return Text(visible(name))
 
 
 def plain_values(value: Any) -> Any:

@@ -5,10 +5,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import wraps
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
+
+from maskspot.arguments import check_bounds
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show only warnings and errors.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -16,6 +19,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _flags: dict[str, str] = {}
 """The option of each argument, by the argument's name, as commands are built."""
+
+_METAVARS: dict[Any, str] = {int: "N", float: "X", Path: "FILE"}
 
 _OURS = ("flags", "least", "most", "choices")
 """What `arguments.argument` notes and Typer does not know."""
@@ -44,6 +49,7 @@ def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
     Parameters of other types stay as they are. Annotated with `Partial`, a parameter gets a
     mapping of what was given.
     """
+    _flags.clear()
     parameters: list[inspect.Parameter] = []
     builders: dict[str, Callable[[dict[str, Any]], Any]] = {}
     for each in inspect.signature(command, eval_str=True).parameters.values():
@@ -60,8 +66,12 @@ def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
             _flags[each.name] = _own_flag(each)
             parameters.append(each.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
+    flags = dict(_flags)
+
     @wraps(command)
     def run(**given: Any) -> Any:
+        _flags.clear()  # another command may have been built since
+        _flags.update(flags)
         return command(**{name: build(given) for name, build in builders.items()}, **given)
 
     del run.__wrapped__  # whose signature Typer would take
@@ -102,16 +112,16 @@ def _parameters(
     for spec in chosen:
         facts = dict(spec.metadata)
         positional = facts.pop("positional", False)
-        flags, least, most, choices = (facts.pop(key, None) for key in _OURS)
+        flags, _, _, choices = (facts.pop(key, None) for key in _OURS)
         _flags[spec.name] = _flag(spec, flags, positional)
         inner = _inner(types[spec.name])
+        if inner in _METAVARS:
+            facts.setdefault("metavar", _METAVARS[inner])
         if choices:
             facts["help"] = f"{facts['help'].rstrip('.')}: {', '.join(choices)}."
-        if partial:  # the dataclass checks its values itself, as they may come from files too
+        if partial:
             facts["rich_help_panel"] = partial.panel
             facts["show_default"] = _shown_default(spec)
-        elif inner in (int, float):
-            facts |= {"min": least, "max": most}
         default = None if partial else spec.default
         if default == ():
             default = None
@@ -168,7 +178,9 @@ def _is_many(hint: Any) -> bool:
 
 def _builder(kind: Any) -> Callable[[dict[str, Any]], Any]:
     def build(given: dict[str, Any]) -> Any:
-        return kind(**{f.name: _value(given.pop(f.name), f.default) for f in fields(kind)})
+        made = kind(**{f.name: _value(given.pop(f.name), f.default) for f in fields(kind)})
+        check_bounds(made)
+        return made
 
     return build
 

@@ -1,15 +1,16 @@
 """Progress on stderr: bars where a person looks, else a line now and then."""
 
 import sys
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from maskspot.cli.console import say, warn
 from maskspot.cli.options import as_options
 from maskspot.errors import visible
-from maskspot.progress import Progress, Step
+from maskspot.progress import Progress, Step, Total
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -38,7 +39,7 @@ class _Quiet:
         yield
 
     @contextmanager
-    def step(self, name: str, unit: str = "", total: float | None = None) -> Iterator[Step]:
+    def step(self, name: str, unit: str = "", total: Total = None) -> Iterator[Step]:
         yield _NoStep()
 
     def say(self, text: str) -> None:
@@ -46,6 +47,9 @@ class _Quiet:
 
     def warn(self, text: str) -> None:
         warn(as_options(text))
+
+    def failed(self, name: str, reason: str) -> None:
+        say(f"{name}: {as_options(reason)}")
 
 
 class _NoStep:
@@ -57,7 +61,7 @@ class _Lines(_Quiet):
     """Shows lines: what is said, and how far a step is every half a minute."""
 
     @contextmanager
-    def step(self, name: str, unit: str = "", total: float | None = None) -> Iterator[Step]:
+    def step(self, name: str, unit: str = "", total: Total = None) -> Iterator[Step]:
         yield _LineStep(name, unit, total)
 
     def say(self, text: str) -> None:
@@ -65,7 +69,7 @@ class _Lines(_Quiet):
 
 
 class _LineStep:
-    def __init__(self, name: str, unit: str, total: float | None) -> None:
+    def __init__(self, name: str, unit: str, total: Total) -> None:
         self._name, self._unit, self._total = name, unit, total
         self._start = self._said = time.monotonic()
 
@@ -75,6 +79,7 @@ class _LineStep:
         if now - self._said < _EVERY:
             return
         self._said = now
+        self._total = self._total() if callable(self._total) else self._total
         of = "" if self._total is None else f" of {_amount(self._total, self._unit)}"
         speed = f"{_amount(done / (now - self._start), self._unit)} {_word(self._unit)}".strip()
         words = (self._name + ":", _amount(done, self._unit) + of, _word(self._unit), note)
@@ -96,11 +101,14 @@ class _Bars(_Lines):
                 self._bars.stop()
 
     @contextmanager
-    def step(self, name: str, unit: str = "", total: float | None = None) -> Iterator[Step]:
+    def step(self, name: str, unit: str = "", total: Total = None) -> Iterator[Step]:
         if self._bars is None:
             self._bars = _bars()
             self._bars.start()
-        task = self._bars.add_task(name, total=total, unit=unit, note="")
+        known = None if callable(total) else total
+        task = self._bars.add_task(name, total=known, unit=unit, note="")
+        if callable(total):  # counting a million files takes seconds, which no work waits for
+            threading.Thread(target=_count, args=(self._bars, task, total), daemon=True).start()
         try:
             yield _BarStep(self._bars, task)
         finally:
@@ -113,6 +121,11 @@ class _BarStep:
 
     def update(self, done: float, total: float | None = None, note: str = "") -> None:
         self._bars.update(self._task, completed=done, total=total, note=note)
+
+
+def _count(bars: "Bars", task: Any, total: Callable[[], float | None]) -> None:
+    with suppress(KeyError):  # the step has ended
+        bars.update(task, total=total())
 
 
 def _word(unit: str) -> str:

@@ -1,4 +1,4 @@
-"""Boxed faces: where in an image the masks are, and are not."""
+"""Boxes of faces, with and without masks, for training on parts of images."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -21,9 +21,9 @@ class Boxes:
     """The faces of one image.
 
     Attributes:
-        corners: left, top, right, bottom as shares of the network's square, float64 (M, 4).
-        masked: whether the face wears a mask, rightly or not, bool (M,).
-        aspect: width of the image by its height.
+        corners: left, top, right and bottom as shares of the network's square, float64 (M, 4).
+        masked: whether the face has a mask, worn correctly or not, bool (M,).
+        aspect: width of the image divided by its height.
     """
 
     corners: NDArray[np.float64]
@@ -36,20 +36,21 @@ def read_boxes(
 ) -> list[Boxes | None]:
     """Read the boxes of images.
 
-    The CSV's columns are image (its name in the labels), xmin, ymin, xmax, ymax in pixels of the
-    upright image, and label: one that means "no mask" (`labels.target_of`) or any other, a mask.
+    The columns of the CSV are image (its name in the labels), xmin, ymin, xmax and ymax in pixels
+    of the upright image, and label: a word that means "no mask" to `labels.target_of`, or any
+    other, which means a mask.
 
     Args:
-        name: the CSV, looked for in each folder, then as a path that serves them all.
+        name: the CSV, as a path in each folder, or else from the current one and for all folders.
         folders: the data sets.
-        images: their images.
+        images: the images of the data sets.
         preprocessing: how an image becomes square.
 
     Returns:
-        Row by row, an image's boxes; None where it has none, or they contradict its label.
+        The boxes of each image; None where it has none, or they contradict its label.
 
     Raises:
-        DataError: the CSV is missing or damaged, or boxes none of the images.
+        DataError: the CSV is missing or damaged, or has boxes of none of the images.
     """
     found: list[Boxes | None] = [None] * len(images)
     for folder in folders:
@@ -61,7 +62,7 @@ def read_boxes(
                 found[row] = _boxes(item, faces[item.name], preprocessing)
                 any_known = True
         if not any_known:
-            raise DataError(f"{file}: boxes none of the images of {folder}")
+            raise DataError(f"{file}: has no box of any image of {folder}")
     return found
 
 
@@ -69,16 +70,18 @@ def _read(file: Path) -> dict[str, list[tuple[float, float, float, float, bool]]
     header, rows = read_rows(file)
     names = [name.strip().lower() for name in header]
     if not set(COLUMNS) <= set(names):
-        raise DataError(f"{file}: boxes need the columns {', '.join(COLUMNS)}")
+        raise DataError(f"{file}: needs the columns {', '.join(COLUMNS)}")
     image, *sides, label = (names.index(name) for name in COLUMNS)
     faces = defaultdict(list)
     for row in rows:
         try:
             left, top, right, bottom = (number(row[side]) for side in sides)
         except ValueError:
-            raise DataError(f"{file}, row {row.number}: a corner is no number") from None
+            raise DataError(f"{file}, row {row.number}: a corner is not a number") from None
         if not (np.isfinite([left, top, right, bottom]).all() and left < right and top < bottom):
-            raise DataError(f"{file}, row {row.number}: not a box (xmin < xmax and ymin < ymax)")
+            raise DataError(
+                f"{file}, row {row.number}: not a box, which needs xmin < xmax and ymin < ymax"
+            )
         masked = target_of(row[label]) != 0
         faces[row[image].strip()].append((left, top, right, bottom, masked))
     return faces
@@ -94,7 +97,7 @@ def _boxes(
         return None
     try:
         width, height = open_rgb(item.path).size
-    except ImageError:  # training leaves it out, and says so
+    except ImageError:  # training leaves it out and reports it
         return None
     corners = np.array([face[:4] for face in faces], dtype=np.float64)
     # As Preprocessing.apply places the image in the square.

@@ -1,8 +1,8 @@
-"""A small data set that maskspot draws itself: for trying the tool, and for its tests.
+"""A small data set that maskspot draws itself, for trying the tool and for its tests.
 
-Simple people, some with a mask, in the competition's layout. Where nobody wears one, the same
-piece of cloth in the same colours lies elsewhere (on the forehead, the neck or beside the head),
-so that mean colour gives nothing away: only where the cloth is does.
+It shows simple people, some with a mask, in the layout of the competition. Where nobody wears a
+mask, a piece of cloth in the same colours is elsewhere (on the forehead, on the neck or beside the
+head), so that only its place tells the label, and not the mean colour.
 """
 
 import csv
@@ -19,7 +19,7 @@ from maskspot.errors import UsageError
 from maskspot.files import scratch_folder
 
 TRAIN, TEST = 160, 40
-"""How many images train and test; half of each show a mask."""
+"""Numbers of images to train and to test on; half of each show a mask."""
 
 _SKIN = ("#f6d7bd", "#eabf9f", "#d29a6e", "#a86e45", "#7d4d2e", "#4f2f1d")
 _HAIR = ("#20150f", "#4a2f1c", "#8a5a2b", "#c9a25b", "#7a7a7a", "#b4432a")
@@ -30,7 +30,7 @@ _FILES: tuple[tuple[str, dict[str, Any]], ...] = (
     (".jpeg", {"quality": 95, "subsampling": 0}),
     (".png", {}),
 )
-# EXIF orientations that cameras write, each with the turn that the viewer is asked to undo.
+# EXIF orientations that cameras write, each with the rotation that a viewer has to undo.
 _TURNS = (
     (1, None),
     (3, Image.Transpose.ROTATE_180),
@@ -43,19 +43,18 @@ def draw(folder: Path, seed: int = 0) -> None:
     """Draw the data set into a new folder.
 
     It holds `images/`, `train_labels.csv`, `sample_sub_v2.csv` (the test images, every target 0)
-    and `test_labels.csv`, which a competition keeps to itself. The same seed draws the same
-    pictures.
+    and `test_labels.csv`, which a competition would keep secret. Equal seeds draw equal pictures.
 
     Args:
-        folder: to make; it may exist if it is empty.
-        seed: of the drawings.
+        folder: the folder to create; it may exist if it is empty.
+        seed: determines the drawings.
 
     Raises:
-        UsageError: the folder has something in it.
+        UsageError: the folder is not empty.
     """
     folder = folder.resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} exists, and is no empty folder; name one to make")
+        raise UsageError(f"{folder} exists and is not an empty folder; name a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
     with scratch_folder(folder.parent) as scratch:
@@ -84,7 +83,7 @@ def draw_picture(rng: random.Random, masked: bool) -> Image.Image:
     size = rng.randint(200, 640), rng.randint(200, 640)
     image = Image.new("RGB", size, _shade(rng, "#9aa5ad", 70))
     canvas = ImageDraw.Draw(image)
-    for _ in range(rng.randint(4, 10)):  # a background to look past
+    for _ in range(rng.randint(4, 10)):  # a background to ignore
         box = _box(
             rng.randrange(size[0]), rng.randrange(size[1]), rng.uniform(0.05, 0.25) * min(size)
         )
@@ -96,7 +95,7 @@ def draw_picture(rng: random.Random, masked: bool) -> Image.Image:
         radius = min(width, size[1]) * rng.uniform(0.2, 0.3)
         x = width * (person + 0.5) + rng.uniform(-0.1, 0.1) * width
         y = size[1] * rng.uniform(0.38, 0.52)
-        # One piece of cloth in every picture, on the wearer: over mouth and nose or astray.
+        # Every picture has one piece of cloth: over mouth and nose of the wearer, or elsewhere.
         cloth = rng.choice(_CLOTH) if person == wearer else None
         _draw_person(canvas, rng, (x, y, radius), cloth, masked)
     return image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.2)))
@@ -141,7 +140,7 @@ def _draw_cloth(
 
 
 def _save(image: Image.Image, path: Path, rng: random.Random, options: dict[str, Any]) -> None:
-    """Save as a camera held some way up would: turned pixels, and a tag that says so."""
+    """Save as a camera that is held in some orientation: rotated pixels and an EXIF tag."""
     orientation, turn = rng.choice(_TURNS)
     exif = Image.Exif()
     exif[0x0112] = orientation

@@ -1,4 +1,4 @@
-"""What is known of images besides their labels, such as the source that each came from."""
+"""Facts about images besides their labels, such as the source that each comes from."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from maskspot.datasets.labels import Labelled
 from maskspot.errors import DataError, UsageError
 
 FILE = "sources.csv"
-"""The CSV's usual name, in a data set's folder."""
+"""Usual name of the CSV of facts in the folder of a data set."""
 
 
 def read_fact(
@@ -17,17 +17,17 @@ def read_fact(
     """Read one column of a CSV of facts about images.
 
     Args:
-        column: the fact's column; the images' names are in the column `image` or `id`.
+        column: the column of the fact; the names of the images are in the column `image` or `id`.
         folders: the data sets.
-        images: their images.
-        name: the CSV, looked for in each folder, then as a path that serves them all.
+        images: the images of the data sets.
+        name: the CSV, as a path in each folder, or else from the current one and for all folders.
 
     Returns:
         The fact of each image, in their order.
 
     Raises:
-        DataError: a CSV cannot be read, or says nothing about an image.
-        UsageError: it has no such column.
+        DataError: a CSV cannot be read, or has no row for an image.
+        UsageError: a CSV has no such column.
     """
     found: list[str | None] = [None] * len(images)
     for folder in folders:

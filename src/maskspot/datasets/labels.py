@@ -1,10 +1,11 @@
-"""Labelled images on disk: a folder with a CSV of labels, or one folder per class."""
+"""Labelled images on disk: a folder with a CSV of labels, or one folder for each class."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from maskspot.arguments import argument
 from maskspot.csv_tables import is_number, number, read_rows
 from maskspot.errors import DataError, UsageError
 from maskspot.inputs.folders import is_image
@@ -12,10 +13,10 @@ from maskspot.inputs.items import find_images
 from maskspot.inputs.names import match_names
 
 LABEL_FILES = ("train_labels.csv", "train.csv", "labels.csv")
-"""Names under which a folder's labels are looked for, in this order, whatever their case."""
+"""Names that the CSV of labels in a folder may have, in order of precedence; case is ignored."""
 
 COLUMNS = (("image", "target"), ("id", "label"))
-"""Pairs of columns that are understood without being named; a CSV of just two columns is too."""
+"""Names of the two columns that need not be given; a CSV of two columns may have any names."""
 
 POSITIVE = (
     *("mask", "masks", "masked", "with_mask", "withmask", "mask_on", "face_mask"),
@@ -25,7 +26,7 @@ NEGATIVE = (
     *("no_mask", "nomask", "unmasked", "without_mask", "withoutmask", "mask_off", "non_mask"),
     *("no_face_mask", "negative", "neg", "none", "no", "n", "false", "f"),
 )
-"""Labels and folder names, as `target_of` reads them, by which the two classes are told apart."""
+"""Labels and folder names of the two classes, as `target_of` normalises them."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Labelled:
     """One image with its label.
 
     Attributes:
-        name: how the labels name it.
+        name: of the image, as the labels have it.
         path: the file.
-        target: 1 where at least one face mask is visible, else 0.
+        target: 1 if at least one face mask is visible, else 0.
     """
 
     name: str
@@ -45,19 +46,19 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Layout:
-    """What cannot be told from a folder itself.
+    """How a folder of labelled images is laid out, where that cannot be told from the folder.
 
     Attributes:
-        labels: the CSV of labels, in the folder or anywhere, where it has no usual name.
-        image_column: the CSV's column of image names.
-        target_column: the CSV's column of labels.
-        positive: the class folder that means "mask".
+        labels: the CSV of labels, as a path from the folder or from the current one.
+        image_column: its column of image names.
+        target_column: its column of labels.
+        positive: the class folder whose images show masks.
     """
 
-    labels: str | None = None
-    image_column: str | None = None
-    target_column: str | None = None
-    positive: str | None = None
+    labels: str | None = argument(None, help="CSV of labels, in the folder or elsewhere.")
+    image_column: str | None = argument(None, help="Column of image names in the CSV of labels.")
+    target_column: str | None = argument(None, help="Column of labels, 0 or 1, in that CSV.")
+    positive: str | None = argument(None, help="Class folder whose images show masks.")
 
 
 def read_folders(folders: Iterable[Path], layout: Layout | None = None) -> list[Labelled]:
@@ -68,7 +69,7 @@ def read_folders(folders: Iterable[Path], layout: Layout | None = None) -> list[
 
     Raises:
         DataError: labels or images are missing, or contradict each other.
-        UsageError: which CSV, column or folder is meant cannot be told.
+        UsageError: `layout` must name a CSV, column or folder.
     """
     found: dict[str, Labelled] = {}
     for folder in folders:
@@ -93,15 +94,15 @@ def _read_folder(folder: Path, layout: Layout) -> list[Labelled]:
 
 
 def csv_files(folder: Path) -> list[Path]:
-    """Return the CSVs in a folder, sorted, without hidden ones: some may be half-written."""
+    """Return the CSVs in a folder, sorted, without hidden ones, which may be incomplete."""
     return sorted(file for file in folder.glob("[!.]*") if file.suffix.lower() == ".csv")
 
 
 def find_labels(folder: Path) -> Path | None:
-    """Return a folder's CSV of labels, told by its name, or its only one that is no sample.
+    """Return the CSV of labels in a folder: by its name, or the only one that is not a sample.
 
     Raises:
-        UsageError: there are several.
+        UsageError: several may be meant.
     """
     files = {file.name.lower(): file for file in csv_files(folder)}
     for name in LABEL_FILES:
@@ -110,16 +111,16 @@ def find_labels(folder: Path) -> Path | None:
     files = {name: file for name, file in files.items() if "sample" not in name}
     if len(files) > 1:
         names = ", ".join(file.name for file in files.values())
-        raise UsageError(f"{folder}: which file has the labels? Name one with --labels: {names}")
+        raise UsageError(f"{folder}: which file has the labels? Name one with `labels`: {names}")
     return next(iter(files.values()), None)
 
 
 def read_labels(file: Path, layout: Layout) -> dict[str, int]:
-    """Return the targets of a CSV of labels, by the images' names, in its order.
+    """Return the labels of a CSV by image name, in the order of the CSV.
 
     Raises:
-        DataError: it cannot be read, or a label is none, or an image has both.
-        UsageError: which columns are meant cannot be told.
+        DataError: the CSV cannot be read, a label is invalid, or an image has both labels.
+        UsageError: `layout` must name the columns.
     """
     header, rows = read_rows(file)
     image, target = _columns(file, header, layout)
@@ -155,23 +156,23 @@ def _columns(file: Path, header: list[str], layout: Layout) -> tuple[int, int]:
     if _is_row(names):
         raise DataError(f"{file}: its first line must be a header, such as image,target")
     raise UsageError(
-        f"{file}: name the columns of images and labels with --image-column and "
-        f"--target-column; it has {', '.join(names)}"
+        f"{file}: name the columns of images and labels with `image_column` and "
+        f"`target_column`; it has {', '.join(names)}"
     )
 
 
 def _is_row(names: list[str]) -> bool:
-    """Say whether what should be a header is an image with its label."""
+    """Return whether a row that should be a header is an image with its label."""
     labelled = is_image(names[0]) and any(target_of(name) is not None for name in names[1:])
     return labelled or all(map(is_number, names[1:]))
 
 
 def target_of(text: str) -> int | None:
-    """Return what a label means: 1 with a mask, 0 without, None if that cannot be told.
+    """Return the target that a label means, 1 with a mask and 0 without; None if it is unknown.
 
     Args:
         text: a number, or a word of `POSITIVE` or `NEGATIVE`, in any case, with spaces or hyphens
-            for underscores.
+            in place of underscores.
     """
     if is_number(text):
         return {0.0: 0, 1.0: 1}.get(number(text))
@@ -182,12 +183,14 @@ def target_of(text: str) -> int | None:
 def _target(text: str, where: str) -> int:
     target = target_of(text)
     if target is None:
-        raise DataError(f"{where}: a label is 0 or 1, or a word such as mask and no_mask: {text!r}")
+        raise DataError(
+            f"{where}: a label must be 0 or 1, or a word such as mask or no_mask, not {text!r}"
+        )
     return target
 
 
 def _add(found: dict[str, Labelled], key: str, item: Labelled, where: Path) -> None:
-    """Keep one entry for each image; two that disagree are an error."""
+    """Add an image unless it is there already; two labels that differ are an error."""
     if found.setdefault(key, item).target != item.target:
         raise DataError(f"{where}: {item.name} is labelled both 0 and 1")
 
@@ -199,7 +202,7 @@ def _read_classes(folder: Path, positive: str | None) -> list[Labelled]:
     names = ", ".join(path.name for path in classes) or "none"
     if len(classes) != 2:  # noqa: PLR2004
         raise DataError(
-            f"{folder}: no CSV of labels, and not one folder for each of two classes: {names}"
+            f"{folder}: has neither a CSV of labels nor one folder for each of two classes: {names}"
         )
     chosen = [path for path in classes if path.name == positive]
     if positive is None:
@@ -207,7 +210,7 @@ def _read_classes(folder: Path, positive: str | None) -> list[Labelled]:
         others = [path for path in classes if target_of(path.name) == 0]
         chosen = chosen or [path for path in classes if others and path not in others]
     if len(chosen) != 1:
-        raise UsageError(f"{folder}: which folder shows masks? Name it with --positive: {names}")
+        raise UsageError(f"{folder}: which folder shows masks? Name it with `positive`: {names}")
     return [
         Labelled(f"{kind.name}/{name}", path, int(kind in chosen))
         for kind in classes

@@ -1,16 +1,18 @@
-"""What a folder holds of a competition's data, and what it lacks."""
+"""What a folder of competition data holds, and what is missing from it."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from maskspot.csv_tables import read_rows
 from maskspot.datasets.labels import Layout, csv_files, find_labels, read_labels
-from maskspot.errors import DataError, ImageError
+from maskspot.errors import DataError, ImageError, MaskspotError
 from maskspot.images import open_rgb
 from maskspot.inputs.items import find_images
 from maskspot.inputs.names import find_names
+from maskspot.progress import SILENT, Progress
 
 
 @dataclass(frozen=True)
@@ -18,15 +20,14 @@ class Survey:
     """What a folder holds.
 
     Attributes:
-        labels: the CSV of labels, None without one.
-        sample: the sample submission, None without one.
-        with_mask: labelled images that show a mask.
-        without_mask: labelled images that show none.
-        test: images that the sample names.
-        missing: names that the labels or the sample have and no image.
-        extra: images that neither names.
-        unreadable: images that cannot be decoded, each with the reason; empty unless they were
-            looked at.
+        labels: the CSV of labels; None if there is none.
+        sample: the sample submission; None if there is none.
+        with_mask: number of labelled images with a mask.
+        without_mask: number of labelled images without one.
+        test: number of images that the sample names.
+        missing: names in the labels or the sample that no image has.
+        extra: images that neither of them names.
+        unreadable: images that cannot be decoded, each with the reason; empty if none was decoded.
     """
 
     labels: Path | None
@@ -40,7 +41,7 @@ class Survey:
 
     @property
     def complete(self) -> bool:
-        """Labels and sample are there, and every image that they name."""
+        """Whether there are labels, a sample, and every image that they name."""
         return bool(self.labels and self.sample) and not self.missing
 
 
@@ -48,19 +49,19 @@ def survey(
     folder: Path,
     layout: Layout | None = None,
     decode: bool = True,
-    done: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = SILENT,
 ) -> Survey:
     """Look at a folder of data: the labels, the sample, and every image.
 
     Args:
-        folder: with CSVs, and images in `images/` or flat.
+        folder: holds CSVs, and images in `images/` or flat.
         layout: which columns the labels have, where that cannot be told.
-        decode: read every image to its end.
-        done: told how many images are read, and of how many.
+        decode: decode every image completely.
+        progress: told how many images are decoded.
 
     Raises:
         DataError: the labels or the sample contradict themselves.
-        UsageError: which CSV or columns are meant cannot be told.
+        UsageError: `layout` must name the CSV or columns.
     """
     contents = look(folder, layout or Layout())
     targets = contents.targets
@@ -72,7 +73,7 @@ def survey(
         len(contents.tests),
         contents.missing,
         contents.extra,
-        _unreadable(contents.images, done) if decode else [],
+        _unreadable(contents.images, progress) if decode else [],
     )
 
 
@@ -81,13 +82,13 @@ class Contents:
     """What a folder holds, by the names in its CSVs.
 
     Attributes:
-        labels: the CSV of labels, None without one.
-        sample: the sample submission, None without one.
-        targets: labels by image.
-        tests: images that the sample names.
-        images: every image's file, by its path inside the folder.
-        chosen: those files that the CSVs name, by the names they have there.
-        missing: names that the CSVs have and no image.
+        labels: the CSV of labels; None if there is none.
+        sample: the sample submission; None if there is none.
+        targets: labels by image name.
+        tests: names of the images in the sample.
+        images: the file of every image, by its path in the folder.
+        chosen: the files of images that the CSVs name, by these names.
+        missing: names in the CSVs that no image has.
     """
 
     labels: Path | None
@@ -106,11 +107,11 @@ class Contents:
 
 
 def look(folder: Path, layout: Layout) -> Contents:
-    """Read a folder's CSVs, and find the images that they name; no image is opened.
+    """Read the CSVs of a folder, and find the images that they name; no image is opened.
 
     Raises:
         DataError: the labels or the sample contradict themselves.
-        UsageError: which CSV or columns are meant cannot be told.
+        UsageError: `layout` must name the CSV or columns.
     """
     images = _images(folder)
     sample = find_sample(folder)
@@ -125,15 +126,30 @@ def look(folder: Path, layout: Layout) -> Contents:
 
 
 def find_sample(folder: Path) -> Path | None:
-    """Return the sample submission of a folder: its CSV with "sample" in its name.
+    """Return the sample submission of a folder: the CSV with "sample" in its name.
 
     Raises:
         DataError: there are several.
     """
     found = [file for file in csv_files(folder) if "sample" in file.name.lower()]
     if len(found) > 1:
-        raise DataError(f"{folder}: which is the sample submission, {found[0]} or {found[1]}?")
+        raise DataError(f"{folder}: has several sample submissions: {found[0]}, {found[1]}")
     return found[0] if found else None
+
+
+def csvs_of(folder: Path, labels: str | None = None) -> list[Path]:
+    """Return the CSVs that reading a folder of data reads, as far as they can be told.
+
+    Args:
+        folder: the data.
+        labels: the CSV of labels, as in `Layout`; None if it is told by its name.
+    """
+    found = [folder / labels, Path(labels)] if labels else []
+    for find in (find_labels, find_sample):
+        with suppress(MaskspotError, OSError):  # which reading the folder reports
+            if file := find(folder):
+                found.append(file)
+    return found
 
 
 def _images(folder: Path) -> dict[str, Path]:
@@ -145,7 +161,7 @@ def _images(folder: Path) -> dict[str, Path]:
     return inner or images
 
 
-def _unreadable(images: dict[str, Path], done: Callable[[int, int], None]) -> list[tuple[str, str]]:
+def _unreadable(images: Mapping[str, Path], progress: Progress) -> list[tuple[str, str]]:
     def reason(path: Path) -> str | None:
         try:
             open_rgb(path)
@@ -153,12 +169,14 @@ def _unreadable(images: dict[str, Path], done: Callable[[int, int], None]) -> li
             return str(error)
         return None
 
-    with ThreadPoolExecutor() as pool:
-        bad = []
-        for at, (name, why) in enumerate(
-            zip(images, pool.map(reason, images.values()), strict=True), 1
-        ):
+    found = []
+    with (
+        ThreadPoolExecutor() as pool,
+        progress.step("reading the images", "images", len(images)) as step,
+    ):
+        reasons = pool.map(reason, images.values())
+        for done, (name, why) in enumerate(zip(images, reasons, strict=True), 1):
             if why:
-                bad.append((name, why))
-            done(at, len(images))
-    return bad
+                found.append((name, why))
+            step.update(done)
+    return found

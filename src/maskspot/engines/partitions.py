@@ -1,4 +1,4 @@
-"""A large job in parts: each is scored by one worker, and becomes one file, whole or not at all."""
+"""A large job in parts, each of which one worker scores into one file."""
 
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,8 +21,8 @@ from maskspot.inputs.items import Item
 if TYPE_CHECKING:
     from maskspot.images import ImageSource
 
-Image = tuple[str, "Callable[[], ImageSource]"]
-"""A name, and what gives the image on whatever machine it is called."""
+NamedImage = tuple[str, "Callable[[], ImageSource]"]
+"""A name, and a function that returns the image on the machine where it is called."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +30,20 @@ class Partition:
     """Images that become one file.
 
     Attributes:
-        name: of the file: what it is of is in it, so that other images never take its place.
-        images: gives them, on the worker.
+        name: of the file, with a hash of its images, so that others never replace it.
+        images: returns the images, on the worker.
     """
 
     name: str
-    images: Callable[[], Sequence[Image]]
+    images: Callable[[], Sequence[NamedImage]]
 
 
 def of_items(items: Iterable[Item], size: int) -> Iterator[Partition]:
     """Cut items into partitions.
 
     Args:
-        items: files and URLs, that workers can open too.
-        size: images in each.
+        items: files and URLs that workers can open.
+        size: number of images in each partition.
 
     Raises:
         UsageError: an item is in an archive or on standard input.
@@ -53,7 +53,9 @@ def of_items(items: Iterable[Item], size: int) -> Iterator[Partition]:
     while chunk := list(islice(rest, size)):
         for item in chunk:
             if not (item.path is None and "://" in item.name) and not _is_file(item):
-                raise UsageError(f"--engine: {item.name}: workers read files and URLs; unpack it")
+                raise UsageError(
+                    f"{item.name}: workers of a cluster read files and URLs only; unpack it"
+                )
         names = "\0".join(item.name for item in chunk)
         images = [(item.name, item.load) for item in chunk]
         yield Partition(_name(number, names), partial(list, images))
@@ -61,15 +63,15 @@ def of_items(items: Iterable[Item], size: int) -> Iterator[Partition]:
 
 
 def of_parquet(uri: str, column: str | None) -> Iterator[Partition]:
-    """Make a partition of each row group of Parquet files, which are read by the workers.
+    """Make a partition of each row group of Parquet files, which the workers read.
 
     Args:
-        uri: of a file or a folder of them, in any store that pyarrow knows.
-        column: of paths and URLs, or of images' bytes; then `source`, where there is such a
-            column, has their names.
+        uri: of a file or a folder of files, in any store that pyarrow knows.
+        column: column of paths and URLs, or of images' bytes, whose names are in the column
+            `source` if it exists.
 
     Raises:
-        DataError: it cannot be read, or has no such column.
+        DataError: the files cannot be read, or lack the column.
     """
     from pyarrow import dataset
 
@@ -86,7 +88,7 @@ def of_parquet(uri: str, column: str | None) -> Iterator[Partition]:
         raise DataError(f"{uri}: {error}") from None
 
 
-def _rows(fragment: Any, column: str | None) -> list[Image]:
+def _rows(fragment: Any, column: str | None) -> list[NamedImage]:
     """Return the images of a row group."""
     table = fragment.to_table()
     names = table["source"].to_pylist() if "source" in table.column_names else None
@@ -94,15 +96,15 @@ def _rows(fragment: Any, column: str | None) -> list[Image]:
     return images_of(values, names or [f"{fragment.path}#{at}" for at in range(len(values))])
 
 
-def images_of(values: Iterable[object], names: Iterable[str]) -> list[Image]:
-    """Return the images of a table's rows.
+def images_of(values: Iterable[object], names: Iterable[str]) -> list[NamedImage]:
+    """Return the images of the rows of a table.
 
     Args:
-        values: bytes of an image, or a path or URL; of a row without, the image is missing, and
-            one that cannot be opened or listed is an image with its reason.
-        names: of those that are bytes, and of those that are missing.
+        values: bytes of an image, or a path or URL. A row without a value becomes a missing
+            image, and a path that cannot be opened or listed an image with the reason.
+        names: of images that are bytes or missing.
     """
-    found: list[Image] = []
+    found: list[NamedImage] = []
     for value, name in zip(values, names, strict=True):
         if isinstance(value, bytes | bytearray | memoryview):
             found.append((name, partial(io.BytesIO, value)))
@@ -114,15 +116,15 @@ def images_of(values: Iterable[object], names: Iterable[str]) -> list[Image]:
     return found
 
 
-def _pointed_at(path: str) -> list[Image]:
-    """Return what a row points at; where that cannot be opened or listed, an image that says so.
+def _pointed_at(path: str) -> list[NamedImage]:
+    """Return the images at a path; if it cannot be opened or listed, an image with the reason.
 
-    An archive that is damaged gives what comes before the damage, and then the reason.
+    A damaged archive gives the images before the damage, and then the reason.
     """
     from maskspot.inputs.items import items_from
     from maskspot.inputs.urls import public
 
-    found: list[Image] = []
+    found: list[NamedImage] = []
     try:
         for item in items_from([path]):
             found.append((item.name, item.load))

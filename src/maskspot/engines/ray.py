@@ -1,36 +1,43 @@
-"""Ray: each actor has a predictor and one core; scheduling and retries are Ray's."""
+"""Jobs on a Ray cluster: each actor has a predictor and one core; Ray schedules and retries."""
 
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
-from maskspot.engines.partitions import Partition, number_of
+from maskspot.engines.cluster import Cluster
+from maskspot.engines.partitions import Partition, number_of, of_items, of_parquet
 from maskspot.errors import UsageError
+from maskspot.inputs.selection import Selection
+from maskspot.model.loading import LoadOptions
 from maskspot.model.predictor import Predictor
+from maskspot.model.shipped import DEFAULT, find_model
 from maskspot.outputs.form import Form
+from maskspot.outputs.writing import Counts
+from maskspot.progress import SILENT, Progress
+from maskspot.scoring.job import PredictJob
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use otherwise
 
 import ray
 from pyarrow import fs
 from ray.util import ActorPool
 
-_AHEAD = 2  # partitions that wait for each worker
+_AHEAD = 2
+"""Number of partitions that wait for each worker."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a partition.
+    """The result of a partition.
 
     Attributes:
         name: of its file.
-        scored: images that have a probability.
-        failed: images that have none.
+        scored: number of images that have a probability.
+        failed: number of images that have none.
     """
 
     name: str
@@ -38,63 +45,98 @@ class Done:
     failed: int = 0
 
 
+@dataclass(frozen=True)
+class Work:
+    """What each worker does.
+
+    Attributes:
+        load: the model, and how it is loaded.
+        form: of the files: Parquet.
+        output: URI of the folder of files.
+    """
+
+    load: LoadOptions
+    form: Form
+    output: str
+
+
 class _Worker:
     """Scores partitions, in an actor."""
 
-    def __init__(self, options: Mapping[str, Any], form: Form, output: str) -> None:
-        self._options, self._form, self._output = options, form, output
+    def __init__(self, work: Work) -> None:
+        self._work = work
         self._predictor: Predictor | None = None
 
     def score(self, model: bytes, partition: Partition) -> Done:
-        """Score a partition and write its file, which is there whole or not at all."""
+        """Score a partition and write its file, whole or not at all."""
         if self._predictor is None:
-            with tempfile.TemporaryDirectory() as own:  # the driver's path is not ours
+            with tempfile.TemporaryDirectory() as own:  # the driver's path may not exist here
                 file = Path(own) / "model.onnx"
                 file.write_bytes(model)
-                self._predictor = Predictor(file, **self._options)
-        store, folder = fs.FileSystem.from_uri(self._output)
+                self._predictor = replace(self._work.load, model=file).load()
+        store, folder = fs.FileSystem.from_uri(self._work.output)
         beside = f"{folder}/.{partition.name}.{uuid4().hex}"
         failed = count = 0
         images = partition.images()
         step = self._predictor.batch_size
         with (
             store.open_output_stream(beside) as stream,
-            self._form.rows_to(stream) as write,
+            self._work.form.rows_to(stream) as write,
         ):
             for at in range(0, len(images), step):
                 for score in self._predictor.predict_batch(images[at : at + step]):
                     count += 1
                     failed += score.error is not None
-                    row = self._form.row(score)
+                    row = self._work.form.row(score)
                     if row is not None:
                         write(row)
         store.move(beside, f"{folder}/{partition.name}")
         return Done(partition.name, count - failed, failed)
 
 
-def score_partitions(
-    partitions: Iterable[Partition],
-    model: Path,
-    output: str,
-    form: Form,
-    *,
-    address: str | None = None,
-    workers: int | None = None,
-    options: Mapping[str, Any] | None = None,
-) -> Iterator[Done]:
-    """Score partitions on a Ray cluster, and yield each as its file is there, in no order.
+def run_on_ray(job: PredictJob, cluster: Cluster, progress: Progress = SILENT) -> Counts:
+    """Run a job on a Ray cluster, into a folder of Parquet files.
 
-    A file that is there is not made again. A worker that dies is started anew, and its partition
+    Args:
+        job: its `destination.path` is a folder, or a URI of one in any store that pyarrow knows;
+            its `workers.threads` is the number of workers, each with one core.
+        cluster: where it runs.
+        progress: is told how far it is.
+
+    Raises:
+        UsageError: the job needs something that a cluster does not support, the cluster cannot be
+            reached, or the folder has files of other images.
+        ModelFileError: the model cannot be loaded, or fails.
+    """
+    form = _form(job)
+    if job.destination.path is None:
+        raise UsageError("a cluster writes a folder of files; name it", argument="path")
+    output = _uri(job.destination.path)
+    predictor = job.load.load()  # what is wrong with the model is reported here, once
+    form = replace(form, model=predictor.id)
+    partitions = _partitions(job.selection, cluster.partition)
+    work = Work(job.load, form, output)
+    scored = failed = files = 0
+    with progress.step("scoring", "images") as step:
+        for each in score_partitions(partitions, work, cluster.address, job.workers.threads):
+            scored, failed, files = scored + each.scored, failed + each.failed, files + 1
+            step.update(scored + failed)
+    return Counts(scored, failed, 0, 0, model=predictor.info.name, device="ray", files=files)
+
+
+def score_partitions(
+    partitions: Iterable[Partition], work: Work, address: str | None, workers: int | None
+) -> Iterator[Done]:
+    """Score partitions on a cluster, and yield each when its file is complete, in no order.
+
+    A file that exists is not made again. A worker that dies is started again, and its partition
     with it: none is lost, and none is there twice.
 
     Args:
-        partitions: drawn as workers are free.
-        model: a model file; it is sent to the workers.
-        output: a folder, as a path or a URI of any store that pyarrow knows.
-        form: of the files: Parquet.
-        address: of the cluster; None starts one here, and ends it.
-        workers: each takes a CPU; None takes one for each of the cluster.
-        options: of `Predictor`.
+        partitions: drawn as workers become free.
+        work: what the workers do.
+        address: of the cluster; None starts one here, and stops it.
+        workers: number of workers, each with a CPU; None takes one for each CPU of the cluster.
 
     Raises:
         UsageError: the cluster cannot be reached, or the folder has files of other images.
@@ -103,33 +145,37 @@ def score_partitions(
     try:
         ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError) as error:
-        raise UsageError(f"--address: {address}: {' '.join(str(error).split())}") from None
+        why = " ".join(str(error).split())
+        raise UsageError(f"{address}: {why}", argument="address") from None
+    output = work.output
     try:
-        there = _there(output)
+        existing = _existing(output)
         actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(_Worker)
         count = workers or int(ray.cluster_resources()["CPU"])
-        shared = ray.put(model.read_bytes())
-        pool = ActorPool([actor.remote(options or {}, form, output) for _ in range(count)])
+        model = ray.put(
+            find_model(DEFAULT if work.load.model is None else work.load.model).read_bytes()
+        )
+        pool = ActorPool([actor.remote(work) for _ in range(count)])
 
         def submit(partition: Partition) -> None:
-            pool.submit(lambda worker, each: worker.score.remote(shared, each), partition)
+            pool.submit(lambda worker, each: worker.score.remote(model, each), partition)
 
-        todo = (each for each in partitions if not _is_there(each, there, output))
+        todo = (each for each in partitions if not _exists(each, existing, output))
         for each in islice(todo, _AHEAD * count):
             submit(each)
         while pool.has_next():
             yield pool.get_next_unordered()
             for each in islice(todo, 1):
                 submit(each)
-        _there(output)
+        _existing(output)
     finally:
         ray.shutdown()
 
 
-def _there(output: str) -> dict[str, str]:
+def _existing(output: str) -> dict[str, str]:
     """Make the folder; return the files in it by the number of their partition.
 
-    What workers left that were killed is removed: none but ours may write there.
+    What killed workers left is removed, as nobody else may write there.
     """
     store, folder = fs.FileSystem.from_uri(output)
     store.create_dir(folder, recursive=True)
@@ -142,8 +188,48 @@ def _there(output: str) -> dict[str, str]:
     return found
 
 
-def _is_there(partition: Partition, there: Mapping[str, str], output: str) -> bool:
-    name = there.get(number_of(partition.name))
+def _exists(partition: Partition, existing: Mapping[str, str], output: str) -> bool:
+    name = existing.get(number_of(partition.name))
     if name not in (None, partition.name):
         raise UsageError(f"{output}: has {name}, which is of other images; name another folder")
     return name is not None
+
+
+def _form(job: PredictJob) -> Form:
+    """Return the form of the files; refuse what a cluster does not support."""
+    to, form, workers = job.destination, job.form, job.workers
+    unsupported = {
+        "sample": form.sample,
+        "sort": to.sort and to.top is None,
+        "top": to.top,
+        "heatmaps": to.heatmaps,
+        "report": to.report,
+        "cache": job.cache,
+        "resume": to.resume is not None,
+        "processes": workers.processes,
+    }
+    for name, wanted in unsupported.items():
+        if wanted:
+            raise UsageError("not supported on a cluster; see docs/scale.md", argument=name)
+    if form.format not in (None, "parquet"):
+        raise UsageError("a cluster writes Parquet only", argument="format")
+    if form.on_error == "fail":
+        raise UsageError("`fail` is not supported on a cluster", argument="on_error")
+    return replace(form, format="parquet").form(None)
+
+
+def _partitions(selection: Selection, size: int) -> Iterator[Partition]:
+    listing = selection.listing
+    if listing and listing.rstrip("/").endswith((".parquet", ".pq")):
+        return of_parquet(listing, selection.column)
+    return of_items(selection.items(), size)
+
+
+def _uri(output: Path) -> str:
+    text = str(output)
+    head, _, rest = text.partition(":/")  # a path keeps only one of a URI's slashes
+    if rest and not output.is_absolute():
+        return f"{head}://{rest.lstrip('/')}"
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is a file; a cluster writes a folder", argument="path")
+    return os.path.abspath(text)

@@ -1,4 +1,4 @@
-"""Spark: a function for `DataFrame.mapInPandas`; everything else is Spark's."""
+"""Scoring on Spark: a function for `DataFrame.mapInPandas`."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,25 +18,26 @@ SCHEMA = (
     "source string, probability double, status string, error string, "
     "width int, height int, format string, milliseconds double, model string"
 )
-"""Of the rows that come out, as Spark writes schemas."""
+"""Schema of the resulting rows, in Spark's notation."""
 
 
 def predict_in_pandas(
     model: str | Path = "default", column: str = "content", names: str = "path", **options: Any
 ) -> "Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]":
-    """Return what scores a Spark frame's rows: `frame.mapInPandas(predict_in_pandas(), SCHEMA)`.
+    """Return a function that scores rows: `frame.mapInPandas(predict_in_pandas(), SCHEMA)`.
 
-    Each of Spark's Python workers loads the model once and uses one core; it is sent to them, so
-    they need not see its file. A row that is no image is a row with its reason.
+    Each Python worker of Spark loads the model once and uses one core. The model is sent to the
+    workers, which need not see its file. A row without a readable image becomes a row with the
+    reason.
 
     Args:
-        model: a model file, or a shipped model's name.
-        column: of images' bytes, or of paths and URLs that every worker can open.
-        names: the column that names the images whose bytes are given.
+        model: a model file, or the name of a shipped model.
+        column: column of the images' bytes, or of paths and URLs that every worker can open.
+        names: column with the names of images that are given as bytes.
         **options: of `Predictor`.
 
     Raises:
-        ModelFileError: the file is none that this version reads.
+        ModelFileError: the model file is missing, damaged, or not supported by this version.
     """
     path = find_model(model)
     form = Form("parquet", details=True, model=Predictor(path, **options).id)

@@ -1,1 +1,1 @@
-"""How good are the probabilities?"""
+"""Metrics of probabilities, and evaluation of models on labelled images."""

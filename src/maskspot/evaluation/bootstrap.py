@@ -1,8 +1,8 @@
-"""How sure is a metric? Percentile intervals of a stratified bootstrap.
+"""Percentile intervals of metrics by a stratified bootstrap.
 
 Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13. Images are redrawn within
-each class, so that every sample has as many masks as the data. What is drawn is how often each
-image comes: metrics are computed of these weights, for many samples at once.
+each class, so that every sample has as many masks as the data. A sample is the number of times that
+it has each image; metrics are computed from these weights, for many samples at once.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,22 +14,22 @@ from numpy.typing import NDArray
 from maskspot.evaluation.metrics import Array
 
 Statistics = Callable[[Array], Mapping[str, Array]]
-"""Metrics by name, (B,) each, of weights (B, N)."""
+"""Computes metrics by name, (B,) each, from weights (B, N)."""
 
 _BLOCK = 1 << 18
-"""Weights that are in memory at a time; they fit a processor's cache."""
+"""Weights that are in memory at a time; they fit the cache of a processor."""
 
 _TAILS = (0.025, 0.975)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its 95 % interval; NaN where it is not defined.
+    """A metric and its 95 % interval; NaN where it is not defined.
 
     Attributes:
-        value: of the images as they are.
-        low: the 2.5th percentile of the samples in which it is defined.
-        high: the 97.5th.
+        value: the metric of the images.
+        low: 2.5th percentile of the samples in which the metric is defined.
+        high: 97.5th percentile of these samples.
     """
 
     value: float
@@ -40,13 +40,13 @@ class Estimate:
 def estimates(
     statistics: Statistics, targets: Array, resamples: int, seed: int
 ) -> dict[str, Estimate]:
-    """Return each statistic of the images with its interval.
+    """Return each metric of the images with its interval, by name.
 
     Args:
-        statistics: of weights.
+        statistics: computes the metrics.
         targets: 0 or 1, (N,).
-        resamples: how many; 0 for no intervals.
-        seed: of the draw.
+        resamples: number of samples; 0 gives no intervals.
+        seed: of the bootstrap.
     """
     whole = statistics(np.ones((1, len(targets))))
     drawn = [statistics(weights) for weights in draws(targets, resamples, seed)]
@@ -57,7 +57,7 @@ def estimates(
 
 
 def draws(targets: Array, resamples: int, seed: int) -> Iterator[Array]:
-    """Yield how often each image is in each sample, (B, N) for some samples at a time."""
+    """Yield the number of times that samples have each image, (B, N) for some samples at a time."""
     rng = np.random.default_rng(seed)
     classes = [places for value in (0, 1) if len(places := np.flatnonzero(targets == value))]
     step = max(1, _BLOCK // len(targets))
@@ -70,7 +70,7 @@ def draws(targets: Array, resamples: int, seed: int) -> Iterator[Array]:
 
 
 def mean_of(values: Array, weights: Array) -> Array:
-    """Return the mean of images' values in each sample, (B,); an infinite one makes it infinite."""
+    """Return the mean value of each sample, (B,); an infinite value makes it infinite."""
     endless = np.isinf(values)
     mean = weights @ np.where(endless, 0, values) / weights.sum(1)
     return np.where(weights[:, endless].any(1), np.inf, mean)
@@ -81,6 +81,6 @@ def _interval(samples: list[NDArray[np.float64]]) -> tuple[float, float]:
     values = values[~np.isnan(values)]
     if not len(values):
         return float("nan"), float("nan")
-    # Samples themselves, the outer ones where it lies between two: no sum of infinities.
+    # The outer one of two samples, not their mean, which infinities would make NaN.
     low, high = (tail * (len(values) - 1) for tail in _TAILS)
     return float(values[int(np.floor(low))]), float(values[int(np.ceil(high))])

@@ -1,8 +1,8 @@
-"""Probabilities that mean what they say: scale, bias and bound, and how far off they are.
+"""Calibration of probabilities by scale, bias and bound, and the calibration error.
 
-The scale is one over the temperature of Guo et al., On Calibration of Modern Neural Networks
+The scale is the inverse of the temperature of Guo et al., On Calibration of Modern Neural Networks
 (ICML 2017); with the bias it is Platt's method (Probabilistic Outputs for Support Vector Machines,
-1999), fitted on images that the network did not learn from. The bound is the share of labels that
+1999), fitted on images that the network was not trained on. The bound is the share of labels that
 are wrong: no probability can be closer to 0 or 1 than that.
 """
 
@@ -17,30 +17,29 @@ from maskspot.evaluation.logistic import newton, sigmoid
 from maskspot.evaluation.metrics import BINS, Array, Ranked, bins_of, ece_of, log_loss
 
 _EDGE = 2.0**-53
-"""The least distance of a probability from 1 that float64 can say; taken at 0 too, so that a
-network that is as sure of "no" as of "yes" has logits as large (about 37)."""
+"""The least distance from 1 that float64 can represent. Probabilities are clipped to it at 0 too,
+so that logits of both classes have the same range (about -37 to 37)."""
 
 _Z = 1.959963984540054
-"""The normal distribution's 97.5 % quantile."""
+"""The 97.5 % quantile of the normal distribution."""
 
 _LEAST_SCALE = 1e-3
-"""A scale is positive: calibration never turns the order of two images round."""
-
+"""Least scale: it is positive, so that calibration never changes the order of two images."""
 
 LEAST_BOUND = 1e-4
-"""Least bound that is fitted, whatever the number of images."""
+"""Least bound that is fitted, independent of the number of images."""
 
 BOUNDS = (3e-4, 1e-3, 3e-3)
-"""Larger bounds that are tried: shares of wrong labels that careful data sets have."""
+"""Larger bounds to choose from: shares of wrong labels in carefully made data sets."""
 
-_ROUNDS = 25  # of expectation and maximisation; the third digit settles in ten
+_ROUNDS = 25  # of expectation and maximisation; ten give three digits
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What becomes of a logit z: bound + (1 - 2 bound) sigmoid(`scale` * z + `bias`).
+    """Maps a logit z to the probability bound + (1 - 2 bound) sigmoid(scale z + bias).
 
-    By default it stays as it is.
+    The default is the plain sigmoid.
     """
 
     scale: float = 1.0
@@ -48,7 +47,7 @@ class Calibration:
     bound: float = 0.0
 
     def apply(self, probabilities: ArrayLike) -> NDArray[np.float64]:
-        """Return calibrated probabilities, float64, in the shape of those given (0 to 1)."""
+        """Return calibrated probabilities, float64 in the shape of those given, 0 to 1."""
         return self.of_logits(logits(probabilities))
 
     def of_logits(self, z: ArrayLike) -> NDArray[np.float64]:
@@ -64,7 +63,7 @@ def logits(probabilities: ArrayLike) -> NDArray[np.float64]:
 
 
 def bounds_for(images: int) -> list[float]:
-    """Return the bounds that so many held-back images can tell apart, the least one first.
+    """Return the bounds that a number of held-back images can tell apart, the least first.
 
     N images without a miss support an error rate of about 1 / (N + 2) (Laplace's rule of
     succession), so the bound is no less.
@@ -81,20 +80,20 @@ def fit(
 ) -> Calibration:
     """Return the scale, bias and bound of least log loss on held-back images.
 
-    What is minimised is the weighted sum of log losses and ((scale - 1)^2 + bias^2) / 2: a unit
-    normal prior about no change, that a hundred images outweigh. It makes the minimum unique and
-    finite also where the classes can be told apart without error, or are but one.
+    The objective is the weighted sum of log losses plus ((scale - 1)^2 + bias^2) / 2: a unit normal
+    prior around no change, which a hundred images outweigh. It makes the minimum unique and finite
+    even if the classes are separable, or if there is only one.
 
-    A bound says that this share of the labels is wrong. Under each, scale and bias are fitted by
-    expectation-maximisation (Dempster, Laird and Rubin, 1977) on what the true labels may be, so
-    that a few wrong ones do not flatten all probabilities; the bound of least log loss is taken.
+    A bound assumes that this share of the labels is wrong. For each bound, scale and bias are
+    fitted by expectation-maximisation (Dempster, Laird and Rubin, 1977) over the true labels, so
+    that a few wrong ones do not flatten all probabilities; the bound of least log loss is chosen.
 
     Args:
         targets: 0 or 1, (N,).
-        probabilities: the network's, 0 to 1, (N,).
-        prior: the share of masks that the result is for: images are weighted so that they have
-            it. None leaves the share as it is, and so do images of one class.
-        bounds: to choose from.
+        probabilities: of the network, 0 to 1, (N,).
+        prior: the share of masks that the result is for; images are weighted to have this share.
+            None keeps the share, as do images of one class.
+        bounds: the bounds to choose from.
     """
     t = np.asarray(targets, dtype=np.float64).ravel()
     z = logits(probabilities).ravel()
@@ -106,7 +105,7 @@ def fit(
 
 
 def prior_weights(t: NDArray[np.float64], prior: float | None) -> NDArray[np.float64]:
-    """Return weights of mean 1, (N,), that give the class 1 a share of `prior`."""
+    """Return weights of mean 1, (N,), that give class 1 a share of `prior`."""
     share = float(t.mean())
     if prior is None or not 0 < share < 1:
         return np.ones(len(t))
@@ -131,7 +130,7 @@ def _platt(
     ones = np.ones_like(z)
     prior = np.array([1.0, 0.0])
     scale, bias = newton(np.stack([z, ones], 1), t, prior, 0 * z, weights)
-    if scale < _LEAST_SCALE:  # the network is no better than chance: what is left is the bias
+    if scale < _LEAST_SCALE:  # the network is no better than chance: fit the bias alone
         (bias,) = newton(ones[:, None], t, np.zeros(1), _LEAST_SCALE * z, weights)
         scale = _LEAST_SCALE
     return float(scale), float(bias)
@@ -144,35 +143,36 @@ def _loss(t: NDArray[np.float64], p: NDArray[np.float64], weights: NDArray[np.fl
 
 
 def ece(targets: ArrayLike, probabilities: ArrayLike, bins: int = BINS) -> float:
-    """Return the expected calibration error: mean |share of masks - mean probability| of bins.
+    """Return the expected calibration error: the mean of |share of masks - mean probability|.
 
-    As in Naeini et al., Obtaining Well Calibrated Probabilities Using Bayesian Binning (AAAI
-    2015), weighted by the bins' images, of the probability of a mask, but in bins of equal mass
-    (Nguyen and O'Connor, EMNLP 2015), not of equal width: a good network's probabilities crowd at
-    0 and 1, and would leave the bins between almost empty. Equal probabilities share a bin, so
-    the order of images does not matter.
+    It is that of Naeini et al., Obtaining Well Calibrated Probabilities Using Bayesian Binning
+    (AAAI 2015), of the probability of a mask and weighted by the images in each bin, but with bins
+    of equal mass (Nguyen and O'Connor, EMNLP 2015): most probabilities of a good network are near
+    0 and 1, which leaves most bins of equal width almost empty. Equal probabilities share a bin,
+    so the order of images does not matter.
 
     Args:
         targets: 0 or 1, (N,).
         probabilities: 0 to 1, (N,).
-        bins: at most so many; a few images fill fewer.
+        bins: largest number of bins; a few images fill fewer.
     """
     return float(ece_of(Ranked(targets, probabilities).groups(), bins)[0])
 
 
 class Reliability(NamedTuple):
-    """What became true of what was said, in bins of equal mass that are not empty.
+    """Points of a calibration curve, in bins of equal mass that are not empty.
 
     Attributes:
-        said: mean probability, (B,).
-        true: share of masks, (B,).
-        low: of its 95 % interval, (B,): Wilson's (Probable Inference, JASA 1927).
-        high: likewise.
-        images: in each bin, (B,).
+        probability: mean probability, (B,).
+        share: share of masks, (B,).
+        low: lower end of the 95 % interval of the share, (B,), by Wilson (Probable Inference,
+            JASA 1927).
+        high: upper end, (B,).
+        images: number of images, (B,).
     """
 
-    said: Array
-    true: Array
+    probability: Array
+    share: Array
     low: Array
     high: Array
     images: Array
@@ -184,18 +184,18 @@ def reliability(targets: ArrayLike, probabilities: ArrayLike, bins: int = BINS) 
     Args:
         targets: 0 or 1, (N,).
         probabilities: 0 to 1, (N,).
-        bins: at most so many.
+        bins: largest number of bins.
     """
     groups = Ranked(targets, probabilities).groups()
     masks, others = groups.masks[0], groups.others[0]
     bin_of = bins_of(groups, bins)[0]
     count = masks + others
     sums = [np.bincount(bin_of, each, bins) for each in (count, count * groups.values, masks)]
-    images, said, found = np.asarray(sums, np.float64)[:, sums[0] > 0]
+    images, sums_of_p, found = np.asarray(sums, np.float64)[:, sums[0] > 0]
     share, z2 = found / images, _Z**2
     middle = (share + z2 / (2 * images)) / (1 + z2 / images)
     reach = _Z * np.sqrt(share * (1 - share) / images + z2 / (4 * images**2)) / (1 + z2 / images)
-    return Reliability(said / images, share, middle - reach, middle + reach, images)
+    return Reliability(sums_of_p / images, share, middle - reach, middle + reach, images)
 
 
 def quality(targets: ArrayLike, probabilities: ArrayLike) -> dict[str, float]:

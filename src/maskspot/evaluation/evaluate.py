@@ -1,4 +1,4 @@
-"""How good is a model: metrics with intervals, whole and by slice, and against another model."""
+"""Metrics of probabilities with intervals: overall, by slice, and against another model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from maskspot.evaluation.metrics import (
     losses,
     pair,
 )
+from maskspot.evaluation.question import Question as Question  # noqa: PLC0414
 from maskspot.evaluation.significance import delong, mcnemar
 
 Booleans = NDArray[np.bool_]
@@ -25,18 +26,18 @@ Booleans = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Confusion:
-    """Who is taken for whom at a threshold; an image at it counts as a mask.
+    """The confusion matrix at a threshold, and its rates.
 
     Attributes:
-        threshold: above 1 where no image is to count as a mask.
-        true_positives: images with a mask that are found.
-        false_positives: images without one that are taken for such.
-        false_negatives: images with a mask that are missed.
-        true_negatives: the others.
-        precision: share of masks among those found; NaN where none is found.
-        recall: share of the images with a mask that are found.
-        specificity: share of those without one that are not.
-        cost: of the errors, an image.
+        threshold: probability from which an image counts as a mask; above 1 where none is to.
+        true_positives: images with a mask that count as one.
+        false_positives: images without a mask that count as one.
+        false_negatives: images with a mask that do not count as one.
+        true_negatives: images without a mask that do not count as one.
+        precision: share of masks among the images that count as one; NaN where none does.
+        recall: share of the images with a mask that count as one.
+        specificity: share of the images without a mask that do not count as one.
+        cost: mean cost of the errors per image.
     """
 
     threshold: float
@@ -55,18 +56,18 @@ class Quality:
     """The metrics of one model on some images.
 
     Attributes:
-        images: how many.
-        masks: how many of them show one.
-        log_loss: infinite where an image is certain and wrong.
-        log_loss_clipped: with probabilities clipped at 1e-15, as services do it.
+        images: number of images.
+        masks: number of images that show a mask.
+        log_loss: in nats; infinite where a wrong probability is exactly 0 or 1.
+        log_loss_clipped: the same with probabilities clipped at 1e-15, as services compute it.
         accuracy: at the threshold.
         auc: area under the ROC curve; NaN for one class.
         average_precision: NaN where no image shows a mask.
         brier: mean squared difference of probability and label.
         ece: expected calibration error.
-        confusion: at the threshold.
-        best_threshold: that of least cost on these images, with the interval of such thresholds.
-        best: confusion at it.
+        confusion: the confusion matrix at the threshold.
+        best_threshold: the threshold of least cost on these images, and its interval.
+        best: the confusion matrix at that threshold.
     """
 
     images: int
@@ -85,7 +86,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Slice:
-    """The images that share a value of a column."""
+    """The metrics of the images that share a value of a column."""
 
     column: str
     value: str
@@ -93,16 +94,16 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One model's metrics less another's, on the same images, with paired intervals.
+class Difference:
+    """One model's metrics minus another's on the same images, with paired intervals.
 
     Attributes:
-        log_loss: below 0 where the model is better than the other.
-        accuracy: above 0 where it is better.
-        auc: above 0 where it is better.
-        brier: below 0 where it is better.
-        auc_p: DeLong's p value.
-        accuracy_p: McNemar's, exact.
+        log_loss: negative where the model is better than the other.
+        accuracy: positive where it is better.
+        auc: positive where it is better.
+        brier: negative where it is better.
+        auc_p: p value of DeLong's test.
+        accuracy_p: p value of McNemar's exact test.
         against: the other model's metrics.
     """
 
@@ -116,29 +117,18 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What `evaluate` found."""
+class Assessment:
+    """What `evaluate` returns.
+
+    Attributes:
+        quality: metrics of all images.
+        slices: metrics of parts of them, by column and value.
+        comparison: with another model on the same images; None if there is none.
+    """
 
     quality: Quality
     slices: tuple[Slice, ...]
-    comparison: Comparison | None
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked.
-
-    Attributes:
-        threshold: from which probability on an image counts as a mask.
-        cost: of a false alarm and of a missed mask.
-        resamples: of the bootstrap; 0 for no intervals.
-        seed: of it.
-    """
-
-    threshold: float = 0.5
-    cost: tuple[float, float] = (1.0, 1.0)
-    resamples: int = 2000
-    seed: int = 0
+    comparison: Difference | None
 
 
 def evaluate(
@@ -148,18 +138,18 @@ def evaluate(
     slices: Mapping[str, Sequence[str]] | None = None,
     against: ArrayLike | None = None,
     question: Question | None = None,
-) -> Report:
-    """Return how good probabilities are, with 95 % bootstrap intervals.
+) -> Assessment:
+    """Compute metrics of probabilities, with 95 % bootstrap intervals.
 
     Args:
         targets: 0 or 1, (N,).
         probabilities: 0 to 1, (N,).
-        slices: each image's value of some columns, by the column.
+        slices: the value of each image in some columns, by column.
         against: another model's probabilities, (N,).
         question: the threshold, the cost and the bootstrap.
 
     Raises:
-        ValueError: lengths differ, there is no image, or a number is out of range.
+        ValueError: lengths differ, there are no images, or a number is out of range.
     """
     question = question or Question()
     t, p = _checked(targets, probabilities)
@@ -170,14 +160,14 @@ def evaluate(
             here = cells == value
             parts.append(Slice(column, value, assess(t[here], p[here], question)))
     compared = None if against is None else compare(t, p, against, question)
-    return Report(assess(t, p, question), tuple(parts), compared)
+    return Assessment(assess(t, p, question), tuple(parts), compared)
 
 
 def assess(targets: ArrayLike, probabilities: ArrayLike, question: Question) -> Quality:
     """Return one model's metrics."""
     t, p = _checked(targets, probabilities)
-    ranked, thresholds = Ranked(t, p), _thresholds(p, question.cost)
-    best = float(thresholds[_costs(ranked.groups(), question.cost, thresholds).argmin()])
+    ranked, thresholds = Ranked(t, p), _thresholds(p, question.costs)
+    best = float(thresholds[_costs(ranked.groups(), question.costs, thresholds).argmin()])
     cuts, means = {"at": question.threshold, "best": best}, _means(t, p, question.threshold)
 
     def statistics(weights: Array) -> dict[str, Array]:
@@ -185,9 +175,9 @@ def assess(targets: ArrayLike, probabilities: ArrayLike, question: Question) -> 
         found = dict(means(weights))
         found["auc"], found["ece"] = auc_of(groups), ece_of(groups)
         found["average_precision"] = average_precision_of(groups)
-        found["best_threshold"] = thresholds[_costs(groups, question.cost, thresholds).argmin(1)]
+        found["best_threshold"] = thresholds[_costs(groups, question.costs, thresholds).argmin(1)]
         for key, cut in cuts.items():
-            rates = _rates(weights, t == 1, p >= cut, question.cost)
+            rates = _rates(weights, t == 1, p >= cut, question.costs)
             found |= {f"{key} {name}": value for name, value in rates.items()}
         return found
 
@@ -211,8 +201,8 @@ def assess(targets: ArrayLike, probabilities: ArrayLike, question: Question) -> 
 
 def compare(
     targets: ArrayLike, probabilities: ArrayLike, against: ArrayLike, question: Question
-) -> Comparison:
-    """Return a model's metrics less another's; samples of the bootstrap have the same images."""
+) -> Difference:
+    """Return a model's metrics minus another's; both share the samples of the bootstrap."""
     t, ours = _checked(targets, probabilities)
     _, theirs = _checked(targets, against)
     sides = [(Ranked(t, p), _means(t, p, question.threshold)) for p in (ours, theirs)]
@@ -226,7 +216,7 @@ def compare(
 
     found = estimates(statistics, t, question.resamples, question.seed)
     right = [(p >= question.threshold) == (t == 1) for p in (ours, theirs)]
-    return Comparison(
+    return Difference(
         **found,
         auc_p=delong(t, ours, theirs),
         accuracy_p=mcnemar(*right),
@@ -237,7 +227,7 @@ def compare(
 def _checked(targets: ArrayLike, probabilities: ArrayLike) -> tuple[Array, Array]:
     t, p = pair(targets, probabilities)
     if not len(t) or not np.isin(t, (0, 1)).all() or not ((p >= 0) & (p <= 1)).all():
-        raise ValueError("labels are 0 or 1, probabilities 0 to 1, and images one or more")
+        raise ValueError("labels must be 0 or 1, probabilities 0 to 1, of at least one image")
     return t, p
 
 
@@ -252,12 +242,12 @@ def _means(t: Array, p: Array, threshold: float) -> Statistics:
 
 
 def _cells(mask: Booleans, yes: Booleans) -> tuple[Booleans, ...]:
-    """Return the images that are true positives, false ones, false negatives, true ones."""
+    """Return the true positives, false positives, false negatives and true negatives."""
     return yes & mask, yes & ~mask, ~yes & mask, ~yes & ~mask
 
 
 def _rates(
-    weights: Array, mask: Booleans, yes: Booleans, cost: tuple[float, float]
+    weights: Array, mask: Booleans, yes: Booleans, cost: tuple[float, ...]
 ) -> dict[str, Array]:
     tp, fp, fn, tn = (weights @ cell for cell in _cells(mask, yes))
     with np.errstate(invalid="ignore"):
@@ -269,10 +259,10 @@ def _rates(
         }
 
 
-def _thresholds(p: Array, cost: tuple[float, float]) -> Array:
-    """Return a threshold below, between and above the probabilities, the likeliest first.
+def _thresholds(p: Array, cost: tuple[float, ...]) -> Array:
+    """Return thresholds below, between and above the probabilities, the preferred one first.
 
-    Where several cost as little, the best is that nearest to FP / (FP + FN), which is right for
+    Of thresholds of equal cost the one nearest to FP / (FP + FN) is preferred: it is optimal for
     calibrated probabilities (Elkan, The Foundations of Cost-Sensitive Learning, IJCAI 2001).
     """
     values = np.unique(p)
@@ -283,8 +273,8 @@ def _thresholds(p: Array, cost: tuple[float, float]) -> Array:
     return found[np.argsort(np.abs(found - cost[0] / sum(cost)), kind="stable")]
 
 
-def _costs(groups: Groups, cost: tuple[float, float], thresholds: Array) -> Array:
-    """Return what the errors cost at each threshold, (B, T)."""
+def _costs(groups: Groups, cost: tuple[float, ...], thresholds: Array) -> Array:
+    """Return the cost of the errors at each threshold, (B, T)."""
     missed = np.pad(groups.masks.cumsum(1), ((0, 0), (1, 0)))
     passed = np.pad(groups.others.cumsum(1), ((0, 0), (1, 0)))
     found: Array = cost[0] * (passed[:, -1:] - passed) + cost[1] * missed
@@ -292,7 +282,7 @@ def _costs(groups: Groups, cost: tuple[float, float], thresholds: Array) -> Arra
 
 
 def _place(value: str) -> tuple[float, str]:
-    """Return where a column's value comes among others: numbers, and spans of them, by number."""
+    """Return the sort key of a column's value: numbers and spans of numbers come first."""
     try:
         return float(value.split(" ", 1)[0]), value
     except ValueError:

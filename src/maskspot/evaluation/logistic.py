@@ -8,7 +8,7 @@ _ENOUGH = 1e-12
 
 
 def sigmoid(logits: ArrayLike) -> NDArray[np.float64]:
-    """Return probabilities of logits, float64 in their shape, exact at either end."""
+    """Return the probabilities of logits, float64 in their shape, accurate near 0 and 1."""
     z = np.asarray(logits, dtype=np.float64)
     small = np.exp(-np.abs(z))  # never overflows
     return np.where(z >= 0, 1 / (1 + small), small / (1 + small))
@@ -19,8 +19,8 @@ def logistic_regression(
 ) -> tuple[NDArray[np.float64], float]:
     """Fit a linear logit to labels.
 
-    What is minimised is the mean log loss, and half the penalty times the squared weights of the
-    standardised features and the bias.
+    The objective is the mean log loss plus half the penalty times the sum of the squared bias and
+    the squared weights of the standardised features.
 
     Args:
         features: float64 (N, D).
@@ -28,11 +28,11 @@ def logistic_regression(
         penalty: above 0; the default suits features of a pretrained network.
 
     Returns:
-        Weights, float64 (D,), and the bias, for the features as they are.
+        Weights, float64 (D,), and the bias, for features that are not standardised.
     """
     count, width = features.shape
     mean, spread = features.mean(0), features.std(0) + 1e-12
-    unit = np.sqrt(penalty * count)  # in which the penalty is newton's prior
+    unit = np.sqrt(penalty * count)  # turns the penalty into the unit prior of newton
     inputs = np.column_stack([(features - mean) / spread, np.ones(count)]) / unit
     fitted = newton(inputs, targets.astype(np.float64), np.zeros(width + 1), np.zeros(count)) / unit
     weights = fitted[:-1] / spread
@@ -48,16 +48,16 @@ def newton(
 ) -> NDArray[np.float64]:
     """Return the w of least sum log(1 + e^m) - t m + |w - prior|^2 / 2 with m = x w + offset.
 
-    The log loss of the logits m, and a unit normal prior that keeps the minimum finite where the
-    classes separate. Newton's method (Hastie, Tibshirani and Friedman, The Elements of Statistical
-    Learning, 4.4.1), each step halved until it descends.
+    This is the log loss of the logits m, with a unit normal prior that keeps the minimum finite if
+    the classes are separable. Newton's method (Hastie, Tibshirani and Friedman, The Elements of
+    Statistical Learning, 4.4.1) halves each step until it descends.
 
     Args:
         x: features, (N, D).
         t: 0 to 1, (N,).
         prior: (D,).
         offset: (N,).
-        weights: of the rows in the sum, (N,); all 1 if None.
+        weights: of the terms of the sum, (N,); all 1 if None.
     """
     each = np.ones(len(x)) if weights is None else weights
 
@@ -73,7 +73,9 @@ def newton(
         hessian = (x.T * (each * p * (1 - p))) @ x + np.eye(len(w))
         step = np.linalg.solve(hessian, gradient)
         here, slope, rate = value(w), gradient @ step, 1.0
-        if slope <= _ENOUGH * (1 + here):  # twice what is left to gain: float64 hardly sees it
+        if slope <= _ENOUGH * (
+            1 + here
+        ):  # twice the remaining gain is below the precision of float64
             break
         while rate > _ENOUGH and value(w - rate * step) > here - rate * slope / 4:
             rate /= 2

@@ -1,4 +1,4 @@
-"""Metrics of probabilities against labels, in numpy; many resamples of the images at once."""
+"""Metrics of probabilities, in numpy, for many bootstrap samples at once."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -9,19 +9,19 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 _TINY = 1e-15
-"""Where `log_loss` is clipped: what trains and exports needs a finite number."""
+"""Where `log_loss` clips probabilities, as training and export need a finite number."""
 
 BINS = 15
-"""Of the expected calibration error."""
+"""Number of bins of the expected calibration error."""
 
 
 class Groups(NamedTuple):
-    """Images by probability, ascending: what ranking metrics are made of.
+    """Numbers of images by probability, from which ranking metrics are computed.
 
     Attributes:
-        values: the distinct probabilities, (G,).
-        masks: images with a mask that have each, (B, G) for B samples.
-        others: images without one, likewise.
+        values: the distinct probabilities in ascending order, (G,).
+        masks: number of images with a mask at each, (B, G) for B samples.
+        others: number of images without a mask at each, (B, G).
     """
 
     values: Array
@@ -30,7 +30,7 @@ class Groups(NamedTuple):
 
 
 class Ranked:
-    """Labelled probabilities, sorted once: a bootstrap need not sort each of its samples."""
+    """Labelled probabilities, sorted once for all samples of a bootstrap."""
 
     def __init__(self, targets: ArrayLike, probabilities: ArrayLike) -> None:
         """Sort the probabilities.
@@ -45,10 +45,11 @@ class Ranked:
         self._values, self._starts = np.unique(p[self._order], return_index=True)
 
     def groups(self, weights: Array | None = None) -> Groups:
-        """Return the images by probability.
+        """Return the numbers of images by probability.
 
         Args:
-            weights: how often each image is in each of B samples, (B, N); None for once, in one.
+            weights: number of times that B samples have each image, (B, N); None is one sample
+                that has each image once.
         """
         if weights is None:
             weights = np.ones((1, len(self._order)))
@@ -66,7 +67,7 @@ def auc_of(groups: Groups) -> Array:
 
 
 def average_precision_of(groups: Groups) -> Array:
-    """Return each sample's mean precision over its masks, (B,); NaN where there are none."""
+    """Return the mean precision over the masks of each sample, (B,); NaN where there are none."""
     _, masks, others = groups
     found, false = (part[:, ::-1].cumsum(1)[:, ::-1] for part in (masks, others))
     precision = found / np.maximum(found + false, 1)  # nothing is found where both are 0
@@ -74,7 +75,7 @@ def average_precision_of(groups: Groups) -> Array:
 
 
 def bins_of(groups: Groups, bins: int = BINS) -> NDArray[np.intp]:
-    """Return which of some bins of equal mass each probability is in, (B, G)."""
+    """Return the bin of each probability, of bins with equally many images, (B, G)."""
     count = groups.masks + groups.others
     middle = count.cumsum(1) - count / 2
     bin_of = (middle * bins / count.sum(1, keepdims=True)).astype(np.intp)
@@ -82,7 +83,7 @@ def bins_of(groups: Groups, bins: int = BINS) -> NDArray[np.intp]:
 
 
 def ece_of(groups: Groups, bins: int = BINS) -> Array:
-    """Return each sample's expected calibration error, (B,): see `calibration.ece`."""
+    """Return the expected calibration error of each sample, (B,): see `calibration.ece`."""
     values, masks, others = groups
     count = masks + others
     flat = bins_of(groups, bins) + bins * np.arange(len(masks))[:, None]
@@ -91,43 +92,43 @@ def ece_of(groups: Groups, bins: int = BINS) -> Array:
 
 
 def losses(targets: ArrayLike, probabilities: ArrayLike) -> Array:
-    """Return each image's log loss, (N,), not clipped: infinite where it is certain and wrong."""
+    """Return the log loss of each image, (N,); infinite where a wrong probability is 0 or 1."""
     t, p = pair(targets, probabilities)
     with np.errstate(divide="ignore"):
         return -np.where(t == 1, np.log(p), np.log1p(-p))
 
 
 def log_loss(targets: ArrayLike, probabilities: ArrayLike) -> float:
-    """Mean negative log likelihood in nats, clipped at 1e-15: the competition's metric."""
+    """Return the mean negative log likelihood in nats, clipped at 1e-15 as in the competition."""
     t, p = pair(targets, probabilities)
     p = p.clip(_TINY, 1 - _TINY)
     return float(-np.mean(t * np.log(p) + (1 - t) * np.log1p(-p)))
 
 
 def accuracy(targets: ArrayLike, probabilities: ArrayLike, threshold: float = 0.5) -> float:
-    """Share of images on the right side of `threshold` (at it counts as a mask)."""
+    """Return the share of right images, where probabilities from `threshold` count as a mask."""
     t, p = pair(targets, probabilities)
     return float(np.mean((p >= threshold) == (t == 1)))
 
 
 def auc(targets: ArrayLike, probabilities: ArrayLike) -> float:
-    """Area under the ROC curve (Mann-Whitney U, ties count half); NaN for one class."""
+    """Return the area under the ROC curve (Mann-Whitney U, ties count half); NaN for one class."""
     return float(auc_of(Ranked(targets, probabilities).groups())[0])
 
 
 def average_precision(targets: ArrayLike, probabilities: ArrayLike) -> float:
-    """Precision at each image with a mask, most probable first, averaged; NaN where none has."""
+    """Return the mean precision at the images with a mask; NaN if there are none."""
     return float(average_precision_of(Ranked(targets, probabilities).groups())[0])
 
 
 def brier(targets: ArrayLike, probabilities: ArrayLike) -> float:
-    """Mean squared difference of probability and label."""
+    """Return the mean squared difference of probability and label."""
     t, p = pair(targets, probabilities)
     return float(np.mean((p - t) ** 2))
 
 
 def summary(targets: ArrayLike, probabilities: ArrayLike) -> Mapping[str, float]:
-    """Return what training and export note of a network, with the number of images."""
+    """Return the metrics that training and export record, with the number of images."""
     return {
         "images": len(pair(targets, probabilities)[0]),
         "log_loss": log_loss(targets, probabilities),
@@ -141,7 +142,7 @@ def pair(targets: ArrayLike, probabilities: ArrayLike) -> tuple[Array, Array]:
     """Return both as float64 (N,).
 
     Raises:
-        ValueError: there are not as many of one as of the other.
+        ValueError: their numbers differ.
     """
     t = np.asarray(targets, dtype=np.float64).ravel()
     p = np.asarray(probabilities, dtype=np.float64).ravel()

@@ -1,4 +1,4 @@
-"""Are two models' results on the same images different, or is it chance? P values, two-sided."""
+"""Two-sided p values of the difference between two models on the same images."""
 
 import math
 
@@ -9,7 +9,7 @@ from maskspot.evaluation.metrics import Array, pair
 
 
 def delong(targets: ArrayLike, probabilities: ArrayLike, against: ArrayLike) -> float:
-    """Return how likely AUCs differ so much by chance; NaN with fewer than two images in a class.
+    """Return the p value of a difference of AUCs; NaN with fewer than two images of a class.
 
     DeLong, DeLong and Clarke-Pearson, Comparing the Areas under Two or More Correlated Receiver
     Operating Characteristic Curves: A Nonparametric Approach (Biometrics 1988), by ranks as in
@@ -17,8 +17,8 @@ def delong(targets: ArrayLike, probabilities: ArrayLike, against: ArrayLike) -> 
 
     Args:
         targets: 0 or 1, (N,).
-        probabilities: one model's, (N,).
-        against: the other's.
+        probabilities: of one model, (N,).
+        against: of the other model, (N,).
     """
     t, p = pair(targets, probabilities)
     masks = t == 1
@@ -34,14 +34,14 @@ def delong(targets: ArrayLike, probabilities: ArrayLike, against: ArrayLike) -> 
 
 
 def mcnemar(right: NDArray[np.bool_], against: NDArray[np.bool_]) -> float:
-    """Return how likely accuracies differ so much by chance: McNemar's test, exact.
+    """Return the p value of a difference of accuracies: McNemar's exact test.
 
     McNemar, Note on the Sampling Error of the Difference Between Correlated Proportions or
-    Percentages (Psychometrika 1947), with the binomial distribution itself.
+    Percentages (Psychometrika 1947), with the binomial distribution.
 
     Args:
-        right: where one model is right, (N,).
-        against: where the other is.
+        right: whether one model is right, (N,).
+        against: whether the other model is right, (N,).
     """
     ours, theirs = int((right & ~against).sum()), int((~right & against).sum())
     count, ways, total = ours + theirs, 1, 0
@@ -52,7 +52,7 @@ def mcnemar(right: NDArray[np.bool_], against: NDArray[np.bool_]) -> float:
 
 
 def _placements(masks: NDArray[np.bool_], p: Array) -> tuple[Array, Array]:
-    """Return the share of images without a mask that each with one is above, and conversely."""
+    """Return, for each image with a mask, the share of the others below it, and conversely."""
     ranks = _ranks(p)
     count, others = masks.sum(), (~masks).sum()
     return (
@@ -62,6 +62,6 @@ def _placements(masks: NDArray[np.bool_], p: Array) -> tuple[Array, Array]:
 
 
 def _ranks(values: Array) -> Array:
-    """Return ranks from 1 on; equal values share their mean."""
+    """Return ranks from 1; equal values have their mean rank."""
     _, place, count = np.unique(values, return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(count) - (count - 1) / 2)[place])

@@ -1,4 +1,4 @@
-"""What a model file says of itself."""
+"""Describe a model file, from its own metadata."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -9,10 +9,13 @@ from maskspot.model.shipped import find_model, shipped
 
 
 def describe(model: str) -> dict[str, Any]:
-    """Return what a model file says of itself, in plain values.
+    """Return the metadata of a model file, with its id, size, place and card, in plain values.
+
+    Args:
+        model: a model file, or the name of a shipped model.
 
     Raises:
-        ModelFileError: it is missing, damaged, or not one this version understands.
+        ModelFileError: the file is missing, damaged, or not supported by this version.
     """
     predictor, file = Predictor(model), find_model(model)
     card = file.with_suffix(".md")
@@ -27,13 +30,13 @@ def describe(model: str) -> dict[str, Any]:
 
 
 def model_rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what `describe` found, for people: what, and what it is."""
+    """Yield names and values of what `describe` returned, as people read them."""
     yield "model", facts["name"]
     yield "backbone", facts["backbone"]
     yield "size", megabytes(facts)
     yield "question", facts["question"]
     yield "preprocessing", ", ".join(_preprocessing(facts["preprocessing"]))
-    yield "passes", f"{facts['passes']} an image"
+    yield "passes", f"{facts['passes']} per image"
     yield "heatmap", "yes" if facts["heatmap"] else "no"
     if facts["metrics"]:
         yield "validation", _numbers(facts["metrics"])
@@ -66,11 +69,11 @@ def _preprocessing(shape: Mapping[str, Any]) -> Iterator[str]:
     if shape["reduce"]:
         yield f"JPEGs reduced while {shape['reduce']} times as large"
     if shape["srgb"]:
-        yield "profiles to sRGB"
+        yield "colour profiles converted to sRGB"
 
 
 def megabytes(facts: Mapping[str, Any]) -> str:
-    """Return the size of a described model file."""
+    """Return the size of a model file that was described."""
     return f"{facts['bytes'] / 1e6:.1f} MB"
 
 

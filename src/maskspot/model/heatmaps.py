@@ -1,4 +1,4 @@
-"""Heatmaps that people can look at: the image, and in red where the mask is."""
+"""Heatmaps to look at: the image, with the mask marked in red."""
 
 from pathlib import Path
 
@@ -12,25 +12,24 @@ from maskspot.model.score import Score
 from maskspot.safe_paths import PathsBelow, make_folders
 
 _RED = (255, 32, 0)
-_FINE = 8  # points of a cell, each way, among which its peak is looked for
-_STRENGTH = 0.7  # of the red where the network is sure
+_FINE = 8  # points per cell and direction in the search for the peak
+_STRENGTH = 0.7  # opacity of the red at probability 1
 _COMMENT = b"maskspot: a heatmap"
-_HEAD = 1024  # bytes, in which a JPEG of ours has its comment
+_HEAD = 1024  # bytes at the start of a JPEG, which include the comment
 
 
 def strength(score: Score) -> NDArray[np.float64]:
-    """Return how much each part of an image speaks for a mask, from 0 to the probability.
+    """Return how much each part of an image contributes to a mask, from 0 to the probability.
 
-    The part that adds most to the logit has the probability, others their share of that; parts
-    that speak against a mask have 0. The heatmap is smoothed first, each cell with its neighbours
-    (1 2 1, both ways): a mask lies in several cells, of which one alone says less well where. Its
-    peak is in a mask for 74 % of images, without that for 59 % (benchmarks/pointing.py).
+    The part that adds most to the logit gets the probability, others in proportion; parts with a
+    negative contribution get 0. The heatmap is first smoothed by a (1, 2, 1) kernel in both
+    directions, as a mask covers several cells: `benchmarks/pointing.py` measures what that gains.
 
     Args:
         score: with a heatmap, (h, w).
 
     Returns:
-        Shares, (h, w).
+        Contributions, (h, w).
     """
     assert score.probability is not None
     assert score.heatmap is not None
@@ -39,10 +38,10 @@ def strength(score: Score) -> NDArray[np.float64]:
 
 
 def peak(score: Score) -> tuple[float, float]:
-    """Return where an image speaks most for a mask: x and y, as shares of width and height.
+    """Return the point of the largest contribution: x and y as fractions of width and height.
 
     Args:
-        score: with a heatmap; what counts is what its overlay shows.
+        score: with a heatmap, which is interpolated as in its overlay.
     """
     shares = Image.fromarray(strength(score).astype(np.float32))
     size = (_FINE * shares.width, _FINE * shares.height)
@@ -52,7 +51,7 @@ def peak(score: Score) -> tuple[float, float]:
 
 
 def _smooth(grid: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the rows of a grid, each mixed with those above and below it."""
+    """Return a grid whose rows are smoothed with those above and below."""
     wider = np.pad(grid, ((1, 1), (0, 0)), mode="edge")
     return (wider[:-2] + 2 * wider[1:-1] + wider[2:]) / 4
 
@@ -72,13 +71,13 @@ def overlay(image: Image.Image, score: Score) -> Image.Image:
 
 
 class Overlays:
-    """A folder of overlays, each a JPEG that is named after its image, in folders as it is."""
+    """A folder of overlays: JPEGs with the names and subfolders of their images."""
 
     def __init__(self, folder: Path) -> None:
-        """Begin.
+        """Name the folder.
 
         Args:
-            folder: which is made with the first overlay.
+            folder: created with the first overlay.
         """
         self._paths = PathsBelow(folder, ".jpg")
         self._swept: set[Path] = set()
@@ -91,7 +90,7 @@ class Overlays:
             score: its own, with a heatmap.
 
         Raises:
-            DataError: a file that is not an overlay has its name, or a link a folder's.
+            DataError: a file that is not an overlay, or a link, is in its place.
             OSError: it cannot be written.
         """
         file = self._paths.take(score.source)
@@ -101,7 +100,7 @@ class Overlays:
             remove_leftovers(file)
         check_target(file)
         if file.exists() and not _is_overlay(file):
-            raise DataError(f"{file}: is there and is not a heatmap; name another folder")
+            raise DataError(f"{file}: exists and is not a heatmap; name another folder")
         with replacing(file) as beside:
             overlay(image, score).save(beside, "JPEG", quality=85, comment=_COMMENT)
 

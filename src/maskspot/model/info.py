@@ -1,12 +1,12 @@
-"""The model file: an ONNX graph that carries all that a predictor must know about it.
+"""The metadata of a model file, which carries all that a predictor must know.
 
 The contract of format 1. The graph has one input, `images`: RGB uint8 (N, S, S, 3), N free; an
 output `probability`: float64 (N, 1), the probability that the image shows at least one face mask;
 and, in most files, an output `heatmap`: float32 (N, h, w), what each cell of the image adds to the
-probability's logit, but for a constant. Normalisation is inside the graph. `metadata_props` has
+logit of the probability, up to a constant. Normalisation is inside the graph. `metadata_props` has
 one entry, `maskspot`: the JSON form of `ModelInfo`. Later formats may add outputs; readers ignore
-names they do not know, and take defaults for `passes`, `calibration`, `storage`, `windows`
-and `parameters`, which earlier files lack.
+unknown names, and use defaults for `passes`, `calibration`, `storage`, `windows` and `parameters`,
+which the first files lack.
 """
 
 import json
@@ -29,22 +29,22 @@ QUESTION = "at least one face mask is visible"
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a model file says of itself.
+    """What a model file states about itself.
 
     Attributes:
-        name: what the model is called.
+        name: of the model.
         preprocessing: how an image becomes its input.
         backbone: of the network.
         metrics: measured on its validation images, by name.
-        training: where the network came from: weights, data, settings, in plain values.
-        passes: of an image through a network that one probability takes: its cost.
-        calibration: scale and bias of the logits, and how they were found; empty if there are none.
+        training: origin of the network: weights, data and settings, as plain values.
+        passes: number of passes through a network per probability, which is its cost.
+        calibration: scale and bias of the logits, and how they were fitted; empty without them.
         storage: how the weights are stored, and what that changed.
-        windows: how the network looks at windows of the image too; empty if it does not.
-        parameters: number of weights in the graph; None in files that do not say.
+        windows: how windows of the image are scored; empty if only the whole image is.
+        parameters: number of weights in the graph; None in files that do not state it.
         format: of the file; this version reads 1.
-        maskspot: the version that wrote it.
-        question: what the probability is of.
+        maskspot: version that wrote the file.
+        question: what the probability refers to.
     """
 
     name: str
@@ -63,34 +63,34 @@ class ModelInfo:
 
     @property
     def prior(self) -> float | None:
-        """The share of images with masks that it was calibrated for; None where it does not say."""
+        """Share of images with masks that the model was calibrated for; None if unknown."""
         prior = self.calibration.get("prior")
         return prior if isinstance(prior, float) and 0 < prior < 1 else None
 
     def to_json(self) -> str:
-        """Return the text that stands in the file's metadata."""
+        """Return the text of the metadata entry."""
         return json.dumps(asdict(self))
 
 
 def read_info(metadata: Mapping[str, str], name: str) -> ModelInfo:
-    """Return what a model file's metadata say.
+    """Parse the metadata of a model file.
 
     Args:
         metadata: the file's `metadata_props`.
         name: of the file, for errors.
 
     Raises:
-        ModelFileError: it is no model file of maskspot, or one of a later format.
+        ModelFileError: it is not a model file of maskspot, or of a later format.
     """
     if KEY not in metadata:
         raise ModelFileError(
-            f"{name}: an ONNX file, but not maskspot's (no {KEY!r} in its metadata); "
+            f"{name}: an ONNX file, but not of maskspot (its metadata lack {KEY!r}); "
             "maskspot export writes one"
         )
     try:
         values = json.loads(metadata[KEY])
         if not _is_plain(values):
-            raise ValueError("nested too deep, or a number too large")
+            raise ValueError("nested too deeply, or a number is too large")
         version = values["format"]
         if isinstance(version, int) and version > FORMAT:
             raise ModelFileError(
@@ -122,7 +122,7 @@ def read_info(metadata: Mapping[str, str], name: str) -> ModelInfo:
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST:
-        raise ValueError(f"a text must have 1 to {_LONGEST} characters")
+        raise ValueError(f"text must have 1 to {_LONGEST} characters")
     return value
 
 
@@ -139,7 +139,7 @@ def _parameters(value: object) -> int | None:
 
 
 def _is_plain(value: object, depth: int = 16) -> bool:
-    """Say whether a value of JSON's is not nested deeper, and has no numbers beyond 64 bits."""
+    """Say whether a JSON value is at most `depth` levels deep and its integers fit in 64 bits."""
     if isinstance(value, dict):
         return depth > 0 and all(_is_plain(each, depth - 1) for each in value.values())
     if isinstance(value, list):

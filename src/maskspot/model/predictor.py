@@ -25,30 +25,31 @@ from maskspot.model.validation import read_model
 from maskspot.parallel import map_in_order
 
 _BATCH = 32
-"""Images that go through the network at once on an accelerator."""
+"""Default number of images that an accelerator takes at once."""
 
 
 _LARGEST_BATCH = 4096
 
 Watch = Callable[[Image.Image, Score], None]
-"""Sees an image, upright, in mode RGB and reduced to 1024 pixels at most, and its score."""
+"""Called with an upright RGB image, reduced to 1024 pixels at most, and its score."""
 
-_WATCHED = 1024  # pixels, of the longer side
+_WATCHED = 1024  # pixels of the longer side
 
 
 class Predictor:
-    """A model, loaded and ready; safe to use from several threads, and to send to processes.
+    """A loaded model. It can be used from several threads, and pickled to other processes.
 
-    On the CPU every image goes through the network alone and on one thread: that is the fastest
-    way when images are spread over threads, and makes a probability depend on nothing but the
-    image and the model. Other devices take a batch at once.
+    On the CPU each image goes through the network alone and on one thread. That is fastest when
+    images are spread over threads, and makes a probability depend on the image and the model
+    only. Other devices take batches.
 
     Attributes:
-        info: what the model file says of itself.
-        id: the model's name and half of its file's SHA-256: same id, same file.
+        info: what the model file states about itself.
+        id: name of the model and half of the SHA-256 of its file: the same id is the same file.
         device: where it runs; never `auto`.
-        batch_size: images that a thread takes at a time.
-        threads: how many threads it is fastest with: one for each usable CPU, on most devices.
+        batch_size: number of images that a thread takes at once.
+        threads: number of threads that it is fastest with: one per usable CPU on most devices.
+        reload: loads the same model again, for instance in another process.
     """
 
     def __init__(
@@ -67,25 +68,27 @@ class Predictor:
             model: a model file, or the name of one that ships with maskspot.
             device: where it runs: cpu, auto, or another name in
                 `maskspot.model.providers.DEVICES`.
-            batch_size: images that a thread takes at a time; None takes one on the CPU, where the
-                network is run on each alone, and 32 elsewhere.
-            max_pixels: images of more pixels than this are refused.
-            draft: decode large JPEGs at a part of their size, which is quicker, or in full; None
-                does what the model file says that it was made with.
-            prior: the share of images with masks among those to score; None takes the share that
-                the model was calibrated for.
+            batch_size: number of images that a thread takes at once; None is 1 on the CPU and 32 on
+                accelerators.
+            max_pixels: larger images are refused.
+            draft: decode large JPEGs at a fraction of their size, which is faster, or in full;
+                None does what the model file says.
+            prior: share of images with masks among those to score; None is the share that the
+                model was calibrated for.
 
         Raises:
-            ModelFileError: it is missing, damaged, or not one this version understands.
-            UsageError: the device is not there, no batch has that size, or the prior is not
-                between 0 and 1 or the model does not state its own.
+            ModelFileError: the file is missing, damaged, or not supported by this version.
+            UsageError: the device is not available, the batch size or the prior is out of range,
+                or the model does not state its own prior.
         """
         if batch_size is not None and not 1 <= batch_size <= _LARGEST_BATCH:
-            raise UsageError(f"batch_size: {batch_size} is not from 1 to {_LARGEST_BATCH}")
+            raise UsageError(
+                f"must be from 1 to {_LARGEST_BATCH}, not {batch_size}", argument="batch_size"
+            )
         file = find_model(model).absolute()
         asked: dict[str, Any] = {"device": device, "batch_size": batch_size}
         asked |= {"max_pixels": max_pixels, "draft": draft, "prior": prior}
-        self._again = partial(Predictor, file, **asked)
+        self.reload = partial(Predictor, file, **asked)
         self.max_pixels, self.draft, self.prior = max_pixels, draft, prior
         content = read_model(file, trusted=ships(file))
         self._session, self.device = _open(content, file, device)
@@ -98,12 +101,12 @@ class Predictor:
         _check_prior(prior, self.info)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Send what was asked for to another process, which loads the file itself."""
-        return self._again, ()
+        """Pickle the arguments; the other process loads the file itself."""
+        return self.reload, ()
 
     @property
     def has_heatmap(self) -> bool:
-        """Whether it can show where the mask is."""
+        """Whether the model can show where the mask is."""
         return any(each.name == HEATMAP for each in self._session.get_outputs())
 
     @overload
@@ -123,17 +126,17 @@ class Predictor:
         *,
         heatmap: bool = False,
     ) -> Score | Iterator[Score]:
-        """Score one image, or each of many; one that cannot be read gives a `Score` that says why.
+        """Score one image, or many; an image that cannot be read gives a `Score` with the reason.
 
         Args:
             image: a path, bytes, a binary file, a Pillow image, or RGB uint8 (H, W, 3); or an
-                iterable of such, which may be endless: their scores come in their order, as soon
-                as they are there, from as many threads as `threads` says.
-            source: the one `Score`'s source; a path is its own.
-            heatmap: show where the mask is, too.
+                iterable of these, which may be endless. Its scores come in order, as soon as they
+                are available, computed by `threads` threads.
+            source: the `source` of a single `Score`; by default its path.
+            heatmap: compute where the mask is.
 
         Raises:
-            TypeError: it is none of these.
+            TypeError: the image has another type.
             ModelFileError: the model fails, or has no heatmap.
         """
         if not _is_many(image):
@@ -155,10 +158,10 @@ class Predictor:
         """Score images in this thread: read them one by one, and run the network on all.
 
         Args:
-            images: pairs of a source and an image, or a function that gives it, and raises
-                `ImageError` or OSError where it cannot.
-            heatmap: show where the masks are, too.
-            watch: sees each image that could be scored, and its score.
+            images: pairs of a source and an image, or a function that returns the image or raises
+                `ImageError` or OSError.
+            heatmap: compute where the masks are.
+            watch: called with each image that was scored, and its score.
         """
         scores: list[Score] = []
         pixels: list[NDArray[np.uint8]] = []
@@ -202,7 +205,7 @@ class Predictor:
         pixels: list[NDArray[np.uint8]],
         watched: list[Image.Image] | None,
     ) -> Score:
-        """Append the network's input to `pixels`, and return a `Score` without probability."""
+        """Append the network's input to `pixels`, and return a `Score` without a probability."""
         try:
             if callable(image):
                 image = image()
@@ -224,25 +227,25 @@ class Predictor:
     def probabilities(
         self, pixels: NDArray[np.uint8] | list[NDArray[np.uint8]]
     ) -> NDArray[np.float64]:
-        """Return the probabilities, float64 (N,), of images that are the network's input already.
+        """Return the probabilities, float64 (N,), of images that are preprocessed already.
 
         Args:
-            pixels: RGB uint8 (N, S, S, 3), S as in `info.preprocessing.size`.
+            pixels: RGB uint8 (N, S, S, 3), where S is `info.preprocessing.size`.
 
         Raises:
-            ModelFileError: the graph fails, or its output is no probability.
+            ModelFileError: the graph fails, or its output is not from 0 to 1.
         """
         return self._run(pixels)[0]
 
     def _run(
         self, pixels: NDArray[np.uint8] | list[NDArray[np.uint8]], heatmap: bool = False
     ) -> tuple[NDArray[np.float64], list[NDArray[np.float32] | None]]:
-        """Return probabilities and, where asked for, heatmaps."""
+        """Return probabilities and, if asked for, heatmaps."""
         result = np.empty(len(pixels))
         maps: list[NDArray[np.float32] | None] = [None] * len(pixels)
         outputs = [OUTPUT, HEATMAP] if heatmap else [OUTPUT]
         if heatmap and not self.has_heatmap:
-            raise ModelFileError(f"{self.info.name}: has no heatmap; export its run again")
+            raise ModelFileError(f"{self.info.name}: has no heatmap output; export its run again")
         step = 1 if self.device in PROCESSORS else self.batch_size
         for at in range(0, len(pixels), step):
             batch = _batch(pixels[at : at + step])
@@ -250,19 +253,19 @@ class Predictor:
             try:
                 found, *more = self._session.run(outputs, {INPUT: _pad(batch, step)})
                 result[these] = found.ravel()[: len(batch)]
-            except Exception as error:  # onnxruntime's own share no base class; ValueError
+            except Exception as error:  # errors of onnxruntime share no base class; ValueError
                 raise ModelFileError(f"{self.info.name}: the model fails ({error})") from error
             if more:
                 maps[these] = more[0][: len(batch)]
         if not ((result >= 0) & (result <= 1)).all():
-            raise ModelFileError(f"{self.info.name}: the model gives numbers outside 0 to 1")
+            raise ModelFileError(f"{self.info.name}: an output of the model is not from 0 to 1")
         if self.prior is not None and self.info.prior is not None:
             result = at_prior(result, self.info.prior, self.prior)
         return result, maps
 
 
 def _reduced(image: Image.Image) -> Image.Image:
-    """Return an image that a batch may keep: at most 1024 pixels long."""
+    """Return an image of at most 1024 pixels, small enough to keep for a batch."""
     scale = _WATCHED / max(image.size)
     if scale >= 1:
         return image
@@ -271,14 +274,14 @@ def _reduced(image: Image.Image) -> Image.Image:
 
 
 def _batch(pixels: NDArray[np.uint8] | list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Return images as one array, copied only where they are several arrays."""
+    """Return images as one array, copied only if they are several arrays."""
     if isinstance(pixels, list):
         return pixels[0][np.newaxis] if len(pixels) == 1 else np.stack(pixels)
     return pixels
 
 
 def _pad(batch: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:
-    """Fill up a batch: an accelerator prepares itself anew for each shape."""
+    """Pad a batch to a fixed length, as accelerators compile for each new shape."""
     missing = length - len(batch)
     return np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else batch
 
@@ -300,12 +303,12 @@ def _open(content: bytes, file: Path, device: str) -> tuple[onnxruntime.Inferenc
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4  # its errors come as exceptions: one message, not two
+    options.log_severity_level = 4  # errors come as exceptions, and need not be logged too
     try:
         return open_session(content, device, options)
     except MaskspotError:
         raise
-    except Exception as error:  # onnxruntime's own exceptions share no base class of theirs
+    except Exception as error:  # errors of onnxruntime share no base class
         raise ModelFileError(f"{file}: not a model file, or damaged") from error
 
 
@@ -313,9 +316,11 @@ def _check_prior(prior: float | None, info: ModelInfo) -> None:
     if prior is None:
         return
     if not 0 < prior < 1:
-        raise UsageError(f"prior: {prior:g} is not between 0 and 1")
+        raise UsageError(f"must be between 0 and 1, not {prior:g}", argument="prior")
     if info.prior is None:
-        raise UsageError(f"prior: {info.name} does not state the prior that it was calibrated for")
+        raise UsageError(
+            f"{info.name} does not state the prior that it was calibrated for", argument="prior"
+        )
 
 
 def _check_contract(session: onnxruntime.InferenceSession, info: ModelInfo, name: str) -> None:
@@ -328,4 +333,4 @@ def _check_contract(session: onnxruntime.InferenceSession, info: ModelInfo, name
     if inputs != [(INPUT, "tensor(uint8)", False, [size, size, 3])] or (
         outputs.get(OUTPUT) != ("tensor(double)", [1])
     ):
-        raise ModelFileError(f"{name}: its graph is not what its metadata say; export it again")
+        raise ModelFileError(f"{name}: its graph does not match its metadata; export it again")

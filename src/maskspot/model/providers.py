@@ -1,4 +1,4 @@
-"""Where a model runs: onnxruntime's providers, by the names that people know."""
+"""The devices that models run on: providers of onnxruntime, by common names."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from maskspot.errors import UsageError
 
 
 class Device(NamedTuple):
-    """An onnxruntime provider, and the package that has it."""
+    """A provider of onnxruntime, and the package that contains it."""
 
     provider: str
     package: str
@@ -29,29 +29,29 @@ DEVICES = {
     "coreml": Device("CoreMLExecutionProvider", "onnxruntime"),
     "openvino": Device("OpenVINOExecutionProvider", "onnxruntime-openvino"),
 }
-"""By name. AMD's GPUs are MIGraphX's in today's onnxruntime."""
+"""Devices by name. MIGraphX is the provider for AMD's GPUs."""
 
 _AUTOMATIC = ("cuda", "rocm", "directml", "cpu")
-"""What `auto` tries, in this order: none that compiles for minutes, or that rounds on its own."""
+"""What `auto` tries, in order: no provider that compiles for minutes or lowers the precision."""
 
 _NVIDIA = ("cuda", "tensorrt")
 
 _WARNING, _FATAL = 2, 4  # onnxruntime's severities
 
 _SPREAD = ("cpu", "cuda")
-"""Where threads are spread over processes: what was measured."""
+"""Devices with which threads are spread over processes."""
 
 _MANY, _TOGETHER = 8, 4
-"""From so many busy threads on, so many share a process."""
+"""With at least so many busy threads, so many share a process."""
 
 PROCESSORS = ("cpu", "openvino")
-"""Where each image runs alone: faster there than batches."""
+"""Devices on which single images are faster than batches."""
 
 
 def open_session(
     model: bytes, device: str, options: onnxruntime.SessionOptions
 ) -> tuple[onnxruntime.InferenceSession, str]:
-    """Return a session on a device, and the device's name: that which `auto` found.
+    """Open a session on a device; return it with the name of the device.
 
     Args:
         model: the ONNX file.
@@ -59,10 +59,11 @@ def open_session(
         options: of the session.
 
     Raises:
-        UsageError: there is no such device, it is not installed, or it does not start.
+        UsageError: the device is unknown, not installed, or does not start.
     """
     if device != "auto" and device not in DEVICES:
-        raise UsageError(f"device: {device!r} is not one of auto, {', '.join(DEVICES)}")
+        choices = ", ".join(("auto", *DEVICES))
+        raise UsageError(f"must be one of {choices}, not {device!r}", argument="device")
     here = onnxruntime.get_available_providers()
     for name in _AUTOMATIC if device == "auto" else (device,):
         provider, package = DEVICES[name]
@@ -70,65 +71,71 @@ def open_session(
         if session:
             return session, name
         if name == device:
-            raise UsageError(f"device {name}: {_absent(name, package, provider in here)}")
-    raise AssertionError("every onnxruntime has the CPU")
+            raise UsageError(
+                f"{name}: {_absent(name, package, provider in here)}", argument="device"
+            )
+    raise AssertionError("every build of onnxruntime has the CPU provider")
 
 
 def _start(
     model: bytes, name: str, options: onnxruntime.SessionOptions
 ) -> onnxruntime.InferenceSession | None:
-    """Return a session on a device whose provider is here; None where that does not start."""
+    """Return a session on a device whose provider is installed; None if it does not start."""
     providers = [(DEVICES[name].provider, _settings(name))]
     if name == "cpu":
         return onnxruntime.InferenceSession(model, options, providers=providers)
     if name in _NVIDIA:
         _load_cuda()
-    # It is for us to say that it does not start: onnxruntime fills its log, or even standard
-    # output, among the rows, and takes the CPU instead, now or in the middle of the work.
+    # Reported by us: onnxruntime would write to its log, or even to standard output among the
+    # rows, and fall back to the CPU, at once or later.
     onnxruntime.set_default_logger_severity(_FATAL)
     try:
         session = onnxruntime.InferenceSession(
             model, options, providers=providers, enable_fallback=0
         )
-    except (ValueError, RuntimeError):  # of the provider; a model's are classes of onnxruntime
+    except (
+        ValueError,
+        RuntimeError,
+    ):  # of the provider; errors of the model are classes of onnxruntime
         return None
     finally:
-        onnxruntime.set_default_logger_severity(_WARNING)  # as it is at first
+        onnxruntime.set_default_logger_severity(_WARNING)  # the default
     return session if session.get_providers()[0] == DEVICES[name].provider else None
 
 
 def _load_cuda() -> None:
-    """Load the CUDA libraries that pip has installed, where the system's loader does not look."""
+    """Load CUDA libraries installed by pip, which the system's loader does not search."""
     if hasattr(onnxruntime, "preload_dlls"):  # from onnxruntime 1.21 on
-        with redirect_stdout(StringIO()):  # where it prints which it did not find
+        with redirect_stdout(StringIO()):  # it prints which ones are missing
             onnxruntime.preload_dlls()
 
 
 def threads_for(device: str) -> int:
-    """Return how many threads read images and ask a device for their scores, unless told.
+    """Return the default number of threads that read images and run a device.
 
-    OpenVINO computes in threads of its own: with but one of ours to each, they often wait.
+    OpenVINO computes in threads of its own, which would often wait for images with one of ours
+    each.
     """
     return usable_cpus() * (2 if device == "openvino" else 1)
 
 
 def processes_for(device: str, threads: int) -> int:
-    """Return how many processes the threads are best spread over, unless told; 1 is no other.
+    """Return the default number of processes; 1 means this process only.
 
-    About a millisecond of each image is Python's, in which all other threads of a process wait.
+    About a millisecond per image is spent in Python while holding the GIL.
     """
     busy = min(threads, usable_cpus())
     return -(-busy // _TOGETHER) if device in _SPREAD and busy >= _MANY else 1
 
 
 def _settings(name: str) -> dict[str, str]:
-    """Return a provider's own options.
+    """Return the options of a provider.
 
-    CUDA computes with all of float32's bits, of which it would leave out 13 (TF32), and does not
-    try every algorithm out before its first image: that takes a second, and was no faster.
+    CUDA: full float32 precision instead of TF32, and heuristic choice of algorithms, as an
+    exhaustive search takes a second and is not faster.
 
-    OpenVINO's are its CPU plug-in's: a stream for each CPU, where it would give all cores to each
-    image; and bfloat16 where the processor computes with it, which is its own runtime's default.
+    OpenVINO (CPU plug-in): one stream per CPU instead of all cores for each image; bfloat16 on
+    processors that compute with it, which is the default of OpenVINO's own runtime.
     """
     if name == "cuda":
         return {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
@@ -141,7 +148,7 @@ def _settings(name: str) -> dict[str, str]:
 
 
 def has_bfloat16(system: Path = Path("/")) -> bool:
-    """Say whether this processor is known to compute with bfloat16: on Linux alone, and x86.
+    """Say whether this processor is known to compute with bfloat16 (only on Linux and x86).
 
     Args:
         system: the root of the file system.
@@ -158,18 +165,22 @@ def _absent(name: str, package: str, listed: bool) -> str:
     if len(runtimes) > 1:
         return two_runtimes(runtimes, package)
     if listed:
-        hint = " (pip install 'onnxruntime-gpu[cuda,cudnn]' has CUDA's)" if name in _NVIDIA else ""
-        why = "it does not start: are its driver and libraries there?"
-        return f"onnxruntime knows it, but {why}{hint}"
+        hint = (
+            " (pip install 'onnxruntime-gpu[cuda,cudnn]' has those of CUDA)"
+            if name in _NVIDIA
+            else ""
+        )
+        why = "it does not start; check its driver and libraries"
+        return f"onnxruntime supports it, but {why}{hint}"
     if package in runtimes:
-        return f"the {package} of this system has it not"
+        return f"the build of {package} for this system lacks it"
     others = " ".join(runtime for runtime in runtimes if runtime != package)
     remove = f"pip uninstall {others}; " if others else ""
-    return f"this onnxruntime has it not: {remove}pip install {package}"
+    return f"this build of onnxruntime lacks it: {remove}pip install {package}"
 
 
 def installed_runtimes() -> Iterator[str]:
-    """Yield the names of the onnxruntime packages that are installed, all in one folder."""
+    """Yield the names of the installed packages of onnxruntime, which share one folder."""
     site = Path(onnxruntime.__file__).parent.parent
     for found in sorted(site.glob("onnxruntime*.dist-info")):
         name = found.name.split("-")[0].replace("_", "-")
@@ -178,7 +189,7 @@ def installed_runtimes() -> Iterator[str]:
 
 
 def two_runtimes(runtimes: list[str], package: str | None = None) -> str:
-    """Say what to do about packages that overwrite each other's files."""
+    """Return a message about packages that overwrite each other's files."""
     keep = package or next(name for name in runtimes if name != "onnxruntime")
     return (
         f"{' and '.join(runtimes)} are installed over each other: pip uninstall "

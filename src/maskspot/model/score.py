@@ -1,4 +1,4 @@
-"""What scoring an image gives: a value, never an exception."""
+"""The result of scoring an image: a value, never an exception."""
 
 import math
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def is_sound(values: "Sequence[object]") -> bool:
-    """Say whether values that were read from a file can be those of a `Score`, without heatmap.
+    """Say whether values read from a file are valid for a `Score` without a heatmap.
 
     Args:
         values: in the order of its fields.
@@ -40,19 +40,19 @@ def _is_number(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What became of one image.
+    """The result of one image.
 
     Attributes:
-        source: where it came from: a path, an archive's member, a URL.
-        probability: that it shows at least one face mask, 0 to 1; None where it could not be read.
-        error: why not, in one line, else None.
+        source: where the image came from: a path, a member of an archive, a URL.
+        probability: that it shows at least one face mask, 0 to 1; None if it could not be read.
+        error: why not, in one line; else None.
         status: `ok`, or the kind of error.
-        width: of the image, upright, in pixels; None where it could not be read.
+        width: of the upright image, in pixels; None if it could not be read.
         height: likewise.
-        format: as its content has it: JPEG, PNG, WEBP...; None for pixels that are no file.
-        milliseconds: that reading it and running the network took.
-        heatmap: where asked for, float32 (h, w) over the image's area: what each part of it adds
-            to the probability's logit; all add up to it, but for the model's constant.
+        format: by its content: JPEG, PNG, WEBP...; None for an array or a Pillow image.
+        milliseconds: time to read it and to run the network.
+        heatmap: if asked for, float32 (h, w) over the image's area: what each part adds to the
+            logit of the probability. They add up to it, except for a constant of the model.
     """
 
     source: str

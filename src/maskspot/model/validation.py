@@ -1,7 +1,7 @@
-"""What a model file of a stranger's must not have, looked for before onnxruntime opens it.
+"""Checks of an untrusted model file, before onnxruntime opens it.
 
-The file is a message of protobuf's (onnx.proto). Its fields are walked without a copy; weights are
-passed over. A check that cannot read something refuses it.
+The file is a protobuf message (onnx.proto). Its fields are walked without a copy, and weights are
+skipped. What cannot be parsed is refused.
 """
 
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ from typing import NamedTuple
 from maskspot.errors import ModelFileError
 
 LARGEST, NODES, DEEPEST, METADATA = 2**31 - 1, 200_000, 8, 2**20
-"""Bytes of a file, as protobuf has it; nodes, of all graphs; how deep graphs are in graphs; bytes
-of all metadata."""
+"""Limits: bytes of a file (protobuf's own), nodes of all graphs together, nesting of graphs, and
+bytes of all metadata."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _LONGEST_VARINT = 10
@@ -22,7 +22,7 @@ _DOMAINS = (b"", b"ai.onnx")
 class _Field(NamedTuple):
     number: int
     kind: int
-    value: int  # of a number; of bytes, where they begin
+    value: int  # of a number; for bytes, where they begin
     end: int
 
 
@@ -31,7 +31,7 @@ def read_model(file: Path, trusted: bool = False) -> bytes:
 
     Args:
         file: to read.
-        trusted: it is one of our own; pass over the check.
+        trusted: skip the check, as the file ships with maskspot.
 
     Raises:
         ModelFileError: it cannot be read, or is refused.
@@ -47,15 +47,15 @@ def read_model(file: Path, trusted: bool = False) -> bytes:
 
 
 def check_model(content: bytes, name: str) -> None:
-    """Refuse a model whose probabilities its bytes alone do not decide, or that has no bounds.
+    """Refuse a model that depends on more than its bytes, or that exceeds a limit.
 
     Args:
         content: of the file.
         name: of the file, for errors.
 
     Raises:
-        ModelFileError: it is damaged, keeps weights in other files, has operators that are not
-            ONNX's own, functions of its own, more than `NODES` nodes, or metadata without bound.
+        ModelFileError: it is damaged, stores weights in other files, uses operators outside of
+            ONNX's own domain, defines functions, or exceeds a limit.
     """
     if len(content) > LARGEST:
         raise ModelFileError(f"{name}: more than {LARGEST} bytes")
@@ -72,7 +72,7 @@ class _RefusedError(Exception):
 
 
 class _Check:
-    """The walk through one file, and what it has counted."""
+    """The walk through one file, with its counts."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -83,7 +83,7 @@ class _Check:
             if field.number == 7:  # noqa: PLR2004
                 self._graph(field, 0)
             elif field.number in (20, 25):
-                raise _RefusedError("has functions or training of its own, which are not run")
+                raise _RefusedError("functions or training graphs are not supported")
             elif field.number == 14:  # noqa: PLR2004
                 self._metadata += field.end - field.value
                 if self._metadata > METADATA:
@@ -93,7 +93,7 @@ class _Check:
 
     def _graph(self, graph: _Field, depth: int) -> None:
         if depth > DEEPEST:
-            raise _RefusedError(f"graphs in graphs, more than {DEEPEST} deep")
+            raise _RefusedError(f"graphs are nested more than {DEEPEST} deep")
         for field in self._fields_in(graph):
             if field.number == 1:
                 self._node(field, depth)
@@ -114,7 +114,7 @@ class _Check:
             if field.number == 7 and self._bytes(field) not in _DOMAINS:  # noqa: PLR2004
                 domain = self._bytes(field)[:80].decode("ascii", "backslashreplace")
                 raise _RefusedError(
-                    f"operators of {domain!r}, which are not run; only ONNX's own are"
+                    f"operators of {domain!r} are not supported, only those of ONNX itself"
                 )
             if field.number == 5:  # noqa: PLR2004
                 self._attribute(field, depth)
@@ -136,7 +136,7 @@ class _Check:
     def _tensor(self, tensor: _Field) -> None:
         for field in self._fields_in(tensor):
             if field.number == 13 or (field.number == 14 and (field.kind or field.value)):  # noqa: PLR2004
-                raise _RefusedError("keeps weights in another file, which is not read")
+                raise _RefusedError("weights in another file are not supported")
 
     def _bytes(self, field: _Field) -> bytes:
         if field.kind != _BYTES:

@@ -1,4 +1,4 @@
-"""What is written of a score: its columns, its format, and what becomes of a failure."""
+"""The form of an output: its columns, its format, and what a failed image becomes."""
 
 import math
 import sys
@@ -8,12 +8,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Literal, cast
 
+from maskspot.arguments import argument
 from maskspot.errors import ImageError, MissingExtraError, UsageError
 from maskspot.model.score import Score
 from maskspot.outputs.formats import Value, WriteRow, csv_rows, jsonl_rows, parquet_rows
 from maskspot.outputs.sample import Sample
 
+_PANEL = "Output"
+
 HEADER = ("image", "target")
+
+_STATUS = ("status", "error")
+_DETAILS = ("width", "height", "format", "milliseconds")
+"""Fields of a `Score` that are columns: of every form but the plain CSV, and of `details`."""
 
 Format = Literal["csv", "jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = ("csv", "jsonl", "parquet")
@@ -30,11 +37,11 @@ _SUFFIXES: dict[str, Format] = {
 
 @dataclass(frozen=True)
 class OnError:
-    """What becomes of an image that could not be scored.
+    """What an image that could not be scored becomes.
 
     Attributes:
-        kind: `blank`, a row without probability; `skip`, no row; `fail`, no output; `fill`, a row
-            with a probability that is given.
+        kind: `blank`, a row without a probability; `skip`, no row; `fail`, no output; `fill`, a
+            row with the probability `fill`.
         fill: that probability.
     """
 
@@ -43,15 +50,20 @@ class OnError:
 
     @classmethod
     def parse(cls, text: str | None, submission: bool) -> "OnError":
-        """Read what `--on-error` says; without it, a submission fails and else a row is blank.
+        """Read `blank`, `skip`, `fail` or `fill=VALUE`.
+
+        None stands for `fail` in a submission, and for `blank` otherwise.
 
         Raises:
-            UsageError: it is none of these, or a submission would lack rows.
+            UsageError: the text is invalid, or a submission would lack rows.
         """
         if text is None:
             return cls("fail" if submission else "blank")
         if text == "skip" and submission:
-            raise UsageError("--on-error skip: a submission needs every row of its --sample")
+            raise UsageError(
+                "`skip` is invalid, as a submission needs every row of its `sample`",
+                argument="on_error",
+            )
         if text in ("blank", "skip", "fail"):
             return cls(cast("Literal['blank', 'skip', 'fail']", text))
         kind, _, value = text.partition("=")
@@ -60,19 +72,21 @@ class OnError:
         except ValueError:
             number = math.nan
         if kind != "fill" or not 0 <= number <= 1:
-            raise UsageError(f"--on-error: {text!r} is not blank, skip, fail, or fill=0 to fill=1")
+            raise UsageError(
+                f"must be blank, skip, fail, or fill=0 to fill=1, not {text!r}", argument="on_error"
+            )
         return cls("fill", number)
 
     def check(self, failed: int, total: int) -> None:
-        """Refuse to write anything where images failed and that is what was asked.
+        """Refuse to write anything if images failed and `kind` is `fail`.
 
         Raises:
-            ImageError: so it is.
+            ImageError: that is the case.
         """
         if failed and self.kind == "fail":
             raise ImageError(
                 f"nothing written: {failed} of {total} images could not be scored; "
-                "--on-error fill=0.5 gives such images a probability"
+                "`on_error=fill=0.5` gives such images a probability"
             )
 
 
@@ -82,15 +96,15 @@ class Form:
 
     Attributes:
         format: of the file.
-        details: what is known of each image, too.
-        threshold: from which probability on an image's label is 1; None for no labels.
+        details: write all that is known of each image.
+        threshold: the label is 1 from this probability on; None for no labels.
         sample: the submission to follow.
         on_error: what becomes of an image that could not be scored.
         model: its id, for the details.
 
     Raises:
-        UsageError: a submission with more than a submission has, or a threshold that is no
-            probability.
+        UsageError: a submission would have more than its sample, or the threshold is not from 0
+            to 1.
     """
 
     format: Format = "csv"
@@ -102,15 +116,18 @@ class Form:
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not 0 <= self.threshold <= 1:
-            raise UsageError(f"--threshold: {self.threshold} is no probability from 0 to 1")
+            raise UsageError(f"must be from 0 to 1, not {self.threshold}", argument="threshold")
         more = {
-            f"{self.format} output": self.format != "csv",
-            "--details": self.details,
-            "--threshold": self.threshold is not None,
+            "format": self.format != "csv",
+            "details": self.details,
+            "threshold": self.threshold is not None,
         }
-        for option, wanted in more.items():
+        for name, wanted in more.items():
             if self.sample and wanted:
-                raise UsageError(f"{option}: a submission is a CSV of its --sample's columns alone")
+                raise UsageError(
+                    "a submission is a CSV with the columns of its `sample` and no others",
+                    argument=name,
+                )
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -118,15 +135,13 @@ class Form:
         if self.sample:
             return self.sample.header
         label = () if self.threshold is None else ("label",)
-        if self.details:
-            facts = ("status", "error", "width", "height", "format", "milliseconds", "model")
-            return ("source", "probability", *label, *facts)
-        if self.format == "csv":
+        if self.format == "csv" and not self.details:
             return (*HEADER, *label)
-        return ("source", "probability", *label, "status", "error")
+        more = (*_DETAILS, "model") if self.details else ()
+        return ("source", "probability", *label, *_STATUS, *more)
 
     def row(self, score: Score) -> tuple[Value, ...] | None:
-        """Return the row of a score; None where there is to be none."""
+        """Return the row of a score; None if it has no row."""
         probability = score.probability
         if score.error is not None:
             if self.on_error.kind == "skip":
@@ -136,13 +151,13 @@ class Form:
         if self.threshold is not None:
             cells.append(None if probability is None else int(probability >= self.threshold))
         if self.details or self.format != "csv":
-            cells += [score.status, score.error]
+            cells += [getattr(score, name) for name in _STATUS]
         if self.details:
-            cells += [score.width, score.height, score.format, score.milliseconds, self.model]
+            cells += [*(getattr(score, name) for name in _DETAILS), self.model]
         return tuple(cells)
 
     def rows_to(self, stream: IO[bytes]) -> AbstractContextManager[WriteRow]:
-        """Give a function that writes rows to a stream."""
+        """Open a stream of rows; return the function that writes one."""
         if self.format == "parquet":
             return parquet_rows(stream, self.columns)
         if self.format == "jsonl":
@@ -150,26 +165,74 @@ class Form:
         return csv_rows(stream, self.columns, self.sample.newline if self.sample else "\n")
 
 
+@dataclass(frozen=True)
+class FormOptions:
+    """What to write of each score, as a user says it."""
+
+    format: str | None = argument(
+        None,
+        help="csv, jsonl or parquet.",
+        show_default="by the ending of the output, else csv",
+        rich_help_panel=_PANEL,
+    )
+    details: bool = argument(
+        False, help="Write all that is known of each image.", rich_help_panel=_PANEL
+    )
+    threshold: float | None = argument(
+        None, help="Add a label, which is 1 from this probability on.", rich_help_panel=_PANEL
+    )
+    sample: Path | None = argument(
+        None,
+        help="Sample submission whose header, rows and order to follow.",
+        rich_help_panel=_PANEL,
+    )
+    on_error: str | None = argument(
+        None,
+        help="What an image that cannot be scored becomes: blank (a row without a probability), "
+        "skip (no row), fail (no output) or fill=VALUE.",
+        show_default="blank; fail with --sample",
+        rich_help_panel=_PANEL,
+    )
+
+    def form(self, path: Path | None) -> Form:
+        """Return the form of an output.
+
+        Args:
+            path: of the output, whose ending says the format; None for standard output.
+
+        Raises:
+            UsageError: as `Form`, `OnError` and `format_of` say.
+            DataError: the sample cannot be read.
+        """
+        policy = OnError.parse(self.on_error, self.sample is not None)
+        kind = format_of(path, self.format)
+        sample = Sample.read(self.sample) if self.sample else None
+        return Form(kind, self.details, self.threshold, sample, policy)
+
+
 def format_of(path: Path | None, wanted: str | None) -> Format:
-    """Return the format to write: the one wanted, else what the file's ending says; CSV for none.
+    """Return the format to write: the one wanted, else that of the ending; CSV without an ending.
 
     Raises:
-        UsageError: there is no such format, the ending says none that we have, or it is none for
-            a terminal.
-        MissingExtraError: it needs pyarrow.
+        UsageError: the format or the ending is unknown, or it is Parquet on a terminal.
+        MissingExtraError: pyarrow is not installed.
     """
     suffix = path.suffix if path else ""
     if wanted is None and suffix.lower() not in _SUFFIXES:
         raise UsageError(
-            f"--output: {path}: {suffix} is none of .csv, .jsonl and .parquet; "
-            "name such a file, or say with --format what to write into this one"
+            f"{path}: the ending {suffix} is not .csv, .jsonl or .parquet; "
+            "name such a file, or choose a `format` for this one",
+            argument="path",
         )
     found = _SUFFIXES[suffix.lower()] if wanted is None else wanted
     if found not in FORMATS:
-        raise UsageError(f"--format: {found!r} is not csv, jsonl or parquet")
+        raise UsageError(f"must be csv, jsonl or parquet, not {found!r}", argument="format")
     if found == "parquet":
         if find_spec("pyarrow") is None:
             raise MissingExtraError("parquet output", "parquet")
         if path is None and sys.stdout.isatty():
-            raise UsageError("--format parquet: not for a terminal; name a file with --output")
+            raise UsageError(
+                "Parquet cannot be written to a terminal; name a file with `path`",
+                argument="format",
+            )
     return found

@@ -1,4 +1,4 @@
-"""Rows as CSV, JSON Lines or Parquet: written one after the other, in memory that does not grow."""
+"""Rows as CSV, JSON Lines or Parquet, written one after another in constant memory."""
 
 import codecs
 import csv
@@ -11,7 +11,7 @@ Value = str | float | int | None
 WriteRow = Callable[[Sequence[Value]], None]
 
 _GROUP = 1 << 14
-"""Rows of a Parquet row group: what is held in memory."""
+"""Rows of a Parquet row group, which are held in memory."""
 
 _TYPES: Mapping[str, str] = {
     "probability": "float64",
@@ -20,11 +20,11 @@ _TYPES: Mapping[str, str] = {
     "height": "int32",
     "label": "int8",
 }
-"""Columns of Parquet that are not text."""
+"""Types of Parquet columns that are not text."""
 
 
 def _own_bytes(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Give a file name's own bytes back; surrogates that no byte stands behind, as escapes."""
+    """Encode surrogates as the bytes of a file name that they stand for, others as escapes."""
     try:
         return codecs.lookup_error("surrogateescape")(error)
     except UnicodeError:
@@ -36,10 +36,10 @@ codecs.register_error("maskspot.own_bytes", _own_bytes)
 
 @contextmanager
 def csv_rows(stream: IO[bytes], columns: Sequence[str], newline: str = "\n") -> Iterator[WriteRow]:
-    """Write CSV with a header; UTF-8, but file names keep their own bytes.
+    """Write CSV with a header, in UTF-8; file names keep their bytes.
 
-    Probabilities have every digit, None is an empty cell, and no cell is changed to suit a
-    spreadsheet: a name that begins with `=` stays that name.
+    Probabilities have all digits, None is an empty cell, and cells are not changed to suit
+    spreadsheets: a name that begins with `=` stays as it is.
     """
     write = csv_writer(stream, newline)
     write(columns)
@@ -47,21 +47,21 @@ def csv_rows(stream: IO[bytes], columns: Sequence[str], newline: str = "\n") -> 
 
 
 def csv_writer(stream: IO[bytes], newline: str) -> WriteRow:
-    """Return what writes a row of CSV to a stream."""
-    lines = _Lines(stream)
+    """Return a function that writes a row of CSV to a stream."""
+    lines = _Encoded(stream)
     plain = csv.writer(lines, lineterminator=newline)
     quoted = csv.writer(lines, lineterminator=newline, quoting=csv.QUOTE_ALL)
 
     def write(row: Sequence[Value]) -> None:
-        # The csv module leaves a carriage return bare where lines end otherwise.
+        # The csv module does not quote a carriage return if lines end otherwise.
         bare = any(isinstance(cell, str) and "\r" in cell for cell in row)
         (quoted if bare else plain).writerow(row)
 
     return write
 
 
-class _Lines:
-    """What the csv module writes to: text that becomes bytes, whatever the terminal's encoding."""
+class _Encoded:
+    """A text stream for the csv module that encodes independently of the locale."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -72,12 +72,12 @@ class _Lines:
 
 @contextmanager
 def jsonl_rows(stream: IO[bytes], columns: Sequence[str]) -> Iterator[WriteRow]:
-    r"""Write one JSON object a line; UTF-8, and a name's byte that is none becomes `\udcXX`."""
+    r"""Write one JSON object per line, in UTF-8; other bytes of a name become `\udcXX`."""
     encode = json.JSONEncoder(ensure_ascii=False).encode
 
     def write(row: Sequence[Value]) -> None:
         line = encode(dict(zip(columns, row, strict=True)))
-        # Python's escape of a surrogate is JSON's.
+        # Python escapes a surrogate as JSON does.
         stream.write(line.encode("utf-8", "backslashreplace") + b"\n")
 
     yield write
@@ -85,7 +85,7 @@ def jsonl_rows(stream: IO[bytes], columns: Sequence[str]) -> Iterator[WriteRow]:
 
 @contextmanager
 def parquet_rows(stream: IO[bytes], columns: Sequence[str]) -> Iterator[WriteRow]:
-    r"""Write Parquet; a name's byte that is no UTF-8 becomes the text `\udcXX`."""
+    r"""Write Parquet; bytes of a name that are not UTF-8 become the text `\udcXX`."""
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 

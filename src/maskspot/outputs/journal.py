@@ -1,4 +1,4 @@
-"""Finished scores, kept beside the output as they are made: what a kill must not take."""
+"""Finished scores, kept beside the output, which survive a kill."""
 
 import json
 import os
@@ -17,21 +17,21 @@ from maskspot.model.score import Score, is_sound
 
 _COLUMNS = [field.name for field in fields(Score) if field.name != "heatmap"]
 _values = attrgetter(*_COLUMNS)
-# Any text comes back as it was, lone surrogates of names that are no Unicode included.
+# Text round-trips exactly, with the lone surrogates of names that are not Unicode.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _LONGEST = 230
-"""Bytes of an output's name that leave room for what the journal's adds, within the usual 255."""
+"""Bytes of an output's name that leave room for the additions of the journal's within 255."""
 
 
 class Journal:
     """An append-only file of scores, in the order of the inputs.
 
     The first line says what decided the scores, each other line is a `Score`; all are JSON. A
-    score that was written outlives the process at once, and the machine after a second.
+    written score survives the process at once, and the machine after a second.
 
     Attributes:
-        count: scores written, those taken over from a stopped run included.
-        failed: how many of them have an error.
+        count: number of scores written, with those of a stopped run.
+        failed: number of them that have an error.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Journal:
 
     @staticmethod
     def path_for(output: Path) -> Path:
-        """Return where an output's journal is: `.NAME.journal` beside the file itself."""
+        """Return the journal of an output: `.NAME.journal` beside it."""
         output = Path(os.path.realpath(output))
         raw = os.fsencode(output.name)
         name = output.name if len(raw) <= _LONGEST else sha256(raw).hexdigest()
@@ -59,20 +59,20 @@ class Journal:
     def open(
         cls, output: Path, header: Mapping[str, Any], resume: bool | None
     ) -> Iterator["Journal"]:
-        """Give the journal of an output; it stays unless `remove` is called or nothing is written.
+        """Open the journal of an output; it stays unless `remove` is called or it is empty.
 
-        An output that is no regular file (a pipe, a device) gets a temporary one.
+        The journal of a pipe or a device is temporary.
 
         Args:
             output: the file that the scores are for.
-            header: what decided the scores (model, options): names, and values that JSON has.
-            resume: take over a stopped run's scores, which `finished` gives; False drops them,
-                None refuses to choose.
+            header: what decided the scores (model, options): names and JSON values.
+            resume: take over the scores of a stopped run, which `finished` yields; False drops
+                them, None refuses to choose.
 
         Raises:
-            UsageError: there is a stopped run's and `resume` is None, or its header is another.
-            DataError: its header is damaged, another process is writing it, or a link has its name.
-            OSError: the folder is missing or cannot be written.
+            UsageError: a stopped run left one and `resume` is None, or its header differs.
+            DataError: its header is damaged, another process is writing it, or it is a link.
+            OSError: the folder is missing or not writable.
         """
         if is_stream(output):
             with cls.temporary() as journal:
@@ -82,7 +82,7 @@ class Journal:
         path = cls.path_for(output)
         for each in filter(os.path.lexists, (path, _beside(path))):
             with suppress(FileNotFoundError):
-                open_own(each, create=False).close()  # refuse a link before anything is made
+                open_own(each, create=False).close()  # refuse a link before anything is created
         made_with = json.loads(_encode({"journal": 1, "columns": _COLUMNS, **header}))
         with ExitStack() as stack:
             old = stack.enter_context(_held(path, output))
@@ -91,7 +91,7 @@ class Journal:
                 count = sum(1 for _ in _lines(old)) - 1
                 raise UsageError(
                     f"{output}: a stopped run left {count} finished row{'s' * (count > 1)}; "
-                    "--resume goes on with them, --no-resume starts anew"
+                    "`resume=True` goes on with them, `resume=False` starts anew"
                 )
             if taking:
                 _check_header(old, made_with, output)
@@ -110,7 +110,7 @@ class Journal:
     @classmethod
     @contextmanager
     def temporary(cls) -> Iterator["Journal"]:
-        """Give a journal without a name, which goes away with the process."""
+        """Open a journal without a name, which ends with the process."""
         from tempfile import TemporaryFile
 
         with TemporaryFile("a+b") as file:
@@ -119,13 +119,13 @@ class Journal:
             yield journal
 
     def finished(self) -> Iterator[Score]:
-        """Yield the scores of the run that is resumed, while this one's go to a file beside.
+        """Yield the scores of the stopped run, while new ones go to a file beside.
 
-        For each of them one must be written, itself or one that is better. Once the last is, the
-        new file takes the old one's place; a kill before that leaves the old one as it was.
+        For each of them a score must be written, the same or a new one. After the last, the new
+        file replaces the old one; a kill before that leaves the old one unchanged.
 
         Raises:
-            DataError: a line is damaged. A last one that was never finished is no such line.
+            DataError: a line is damaged, apart from an unfinished last one.
         """
         if self._old is None or self._path is None:
             return
@@ -138,10 +138,10 @@ class Journal:
             self._replace()
 
     def write(self, score: Score) -> None:
-        """Add a score, and hand it to the operating system.
+        """Append a score, and pass it to the operating system.
 
         Raises:
-            OSError: it cannot be written: the disk is full.
+            OSError: it cannot be written, as the disk is full.
         """
         self._put(_values(score))
         self.count += 1
@@ -150,22 +150,22 @@ class Journal:
             self._replace()
 
     def rows(self) -> Iterator[Score]:
-        """Yield all scores written so far, from the first."""
+        """Yield all scores written so far, in order."""
         return (score for _, score in self.places())
 
     def places(self) -> Iterator[tuple[int, Score]]:
-        """Yield all scores written so far, each with its place in the file, for `at`."""
+        """Yield all scores written so far, each with its position in the file, for `at`."""
         self._is_read = True
         return _scores(self._file, self._path or Path("journal"))
 
     def at(self, place: int) -> Score:
-        """Return the score at a place."""
+        """Return the score at a position."""
         self._is_read = True
         self._file.seek(place)
         return _score(self._file.readline())
 
     def remove(self) -> None:
-        """Remove the journal: the output is in place. Nothing can be read or written any more."""
+        """Remove the journal, as the output is complete; it can no longer be used."""
         if self._path is not None:
             if self._old is not None:
                 self._replace()
@@ -177,7 +177,7 @@ class Journal:
         line = _encode(value).encode("utf-8", "surrogatepass") + b"\n"
         try:
             if self._is_read:
-                self._file.seek(0, os.SEEK_END)  # else Python loses its place
+                self._file.seek(0, os.SEEK_END)  # else Python loses its position
             self._file.write(line)
             self._file.flush()
             now = time.monotonic()
@@ -189,7 +189,7 @@ class Journal:
             raise OSError(error.errno, error.strerror, str(where)) from None
 
     def _replace(self) -> None:
-        """Let the new file take the old one's place; Windows moves none that is open."""
+        """Replace the old file by the new one; Windows cannot move an open file."""
         assert self._path is not None
         assert self._old is not None
         try:
@@ -203,7 +203,7 @@ class Journal:
         self._file = open_own(self._path)
 
     def _close(self) -> None:
-        with suppress(OSError):  # a full disk, which write has told
+        with suppress(OSError):  # a full disk, which `write` has reported
             self._file.close()
         if self._path is None:  # removed
             return
@@ -219,10 +219,10 @@ def _beside(path: Path) -> Path:
 
 @contextmanager
 def _held(path: Path, output: Path) -> Iterator[IO[bytes]]:
-    """Open a file, made if it is not there, that no other maskspot may have."""
+    """Open or create a file that no other process of maskspot may use."""
     try:
         file = open_own(path)
-    except OSError as error:  # about a name that means nothing to the user
+    except OSError as error:  # about a name that the user does not know
         raise OSError(error.errno, error.strerror, str(output.parent)) from None
     with file, ExitStack() as stack:
         try:
@@ -233,7 +233,7 @@ def _held(path: Path, output: Path) -> Iterator[IO[bytes]]:
         except (DataError, FileNotFoundError):
             held = False
         if not held:
-            raise DataError(f"{output}: another maskspot is writing it; wait for it")
+            raise DataError(f"{output}: another process of maskspot is writing it; wait for it")
         yield file
 
 
@@ -257,7 +257,7 @@ def _check_header(file: IO[bytes], made_with: dict[str, Any], output: Path) -> N
     if differing:
         raise UsageError(
             f"{output}: the stopped run was made with {' and '.join(differing)}; "
-            "--no-resume starts anew"
+            "`resume=False` starts anew"
         )
 
 
@@ -284,13 +284,13 @@ def _score(line: bytes) -> Score:
 
 
 def _damaged(path: Path, line: int) -> DataError:
-    return DataError(f"{path}, line {line}: damaged; --no-resume starts anew")
+    return DataError(f"{path}, line {line}: damaged; `resume=False` starts anew")
 
 
 def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield each whole line with its place; what else is done to the file between does not matter.
+    """Yield each complete line with its position; the file may be used in between.
 
-    A last line without an end is one that a kill came into.
+    A last line without an end was interrupted by a kill.
     """
     place = 0
     while True:

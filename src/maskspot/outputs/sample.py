@@ -9,12 +9,12 @@ from maskspot.errors import DataError
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample submission: the header, rows and order that a submission must have.
+    """A sample submission: the header, rows and order that a submission must follow.
 
     Attributes:
         header: its two columns.
         names: of the images, in order.
-        newline: how its lines end.
+        newline: its line ending.
     """
 
     header: tuple[str, str]
@@ -26,7 +26,8 @@ class Sample:
         """Read a sample.
 
         Raises:
-            DataError: it cannot be read, has not a header of two columns, or names an image twice.
+            DataError: it cannot be read, its header does not have two columns, or an image is
+                named twice.
         """
         from maskspot.csv_tables import is_number, read_rows
 
@@ -36,7 +37,7 @@ class Sample:
         names = tuple(row[0] for row in rows)
         twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
-            raise DataError(f"{file}: names {twice[0]} twice")
+            raise DataError(f"{file}: {twice[0]} is named twice")
         with file.open("rb") as stream:
             newline = "\r\n" if stream.readline().endswith(b"\r\n") else "\n"
         return cls((header[0], header[1]), names, newline)

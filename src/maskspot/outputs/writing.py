@@ -1,12 +1,12 @@
-"""Where scores go: a CSV, JSON Lines or Parquet file, or a submission in the sample's order."""
+"""Write scores to a file, whole or not at all, or to standard output."""
 
 import math
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO
@@ -20,23 +20,31 @@ from maskspot.outputs.journal import Journal
 
 @dataclass(frozen=True)
 class Counts:
-    """How many images came out how.
+    """Counts of a run.
 
     Attributes:
-        scored: have a probability from the model.
-        failed: have none.
-        above: of those scored, at the threshold or above; 0 without one.
-        below: the others; 0 without a threshold.
+        scored: images with a probability from the model.
+        failed: images without one.
+        above: scored images at or above the threshold; 0 without a threshold.
+        below: scored images below it; 0 without a threshold.
+        passed: files and members that were left out, by reason.
+        model: name of the model.
+        device: where it ran.
+        files: number of files that a cluster wrote; None on this machine.
     """
 
     scored: int
     failed: int
     above: int
     below: int
+    passed: Mapping[str, int] = field(default_factory=dict)
+    model: str = ""
+    device: str = ""
+    files: int | None = None
 
 
 def write_scores(scores: Iterable[Score], form: Form, path: Path | None) -> Counts:
-    """Write scores as they come: to a file, whole or not at all, or to standard output for None.
+    """Write scores as they come: to a file, whole or not at all, or to standard output if None.
 
     On a terminal, control characters in names are shown as escapes.
 
@@ -46,7 +54,7 @@ def write_scores(scores: Iterable[Score], form: Form, path: Path | None) -> Coun
     count = Counter[str]()
     is_shown = path is None and sys.stdout.isatty()
     scores = iter(scores)
-    first = list(islice(scores, 1))  # nothing is written where nothing can be scored
+    first = list(islice(scores, 1))  # nothing is written if nothing can be scored
     with _stream(path) as stream, form.rows_to(stream) as write:
         for score in chain(first, scores):
             if score.error is not None or score.probability is None:
@@ -60,19 +68,19 @@ def write_scores(scores: Iterable[Score], form: Form, path: Path | None) -> Coun
                 row = tuple(visible(cell) if isinstance(cell, str) else cell for cell in row)
             if row is not None:
                 write(row)
-            if path is None:  # a person, or a program that waits for rows
+            if path is None:  # a person or a program may wait for each row
                 stream.flush()
     return Counts(count["scored"], count["failed"], count["above"], count["below"])
 
 
 def sorted_scores(journal: Journal, top: int | None = None) -> Iterator[Score]:
-    """Yield a journal's scores, most probable first; those without probability last.
+    """Yield the scores of a journal, most probable first; those without a probability last.
 
-    Equal ones stay in order. Memory is 24 bytes for each: rows are read again where they are.
+    Equal ones stay in order. It takes 24 bytes of memory per score, as rows are read again.
 
     Args:
-        journal: which has them.
-        top: how many, at most.
+        journal: with the scores.
+        top: maximum number of scores; None for all.
     """
     import numpy as np
 

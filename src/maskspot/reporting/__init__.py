@@ -1,1 +1,1 @@
-"""HTML reports: one file with everything in it, that asks nothing of the network."""
+"""HTML reports: one file that contains everything and loads nothing from the network."""

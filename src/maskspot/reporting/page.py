@@ -1,4 +1,4 @@
-"""A report as a page: what it says, and the one HTML file that says it."""
+"""A report as a page: its content, and the HTML file that shows it."""
 
 import base64
 import hashlib
@@ -23,7 +23,7 @@ _CHUNK = 100  # pictures that the browser takes out of the page at a time
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under headings; the first column names each, the others are numbers or words."""
+    """Rows under headings; the first column has names, the others numbers, or words."""
 
     title: str
     columns: Sequence[str]
@@ -33,12 +33,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Group:
-    """Images that the gallery can be narrowed to.
+    """Images by which the gallery can be filtered.
 
     Attributes:
-        key: what its cards have as `group`.
-        label: what it is called.
-        count: of its images, those that have no card too.
+        key: the `group` of its cards.
+        label: its name for people.
+        count: number of its images, including those without a card.
     """
 
     key: str
@@ -48,16 +48,16 @@ class Group:
 
 @dataclass(frozen=True)
 class Card:
-    """What the gallery shows of an image, or of two that are alike.
+    """An image in the gallery, or two that are alike.
 
     Attributes:
         name: of the image.
-        group: the key of its group.
+        group: key of its group.
         thumbnails: WebP files.
-        heatmap: over the first, uint8 (h, w), or None.
-        probability: that it shows a mask, or None.
-        target: 0 or 1, or None where it is not known.
-        detail: more about it, in words.
+        heatmap: over the first thumbnail, uint8 (h, w); or None.
+        probability: that the image shows a mask; or None.
+        target: 0 or 1; None if it is not known.
+        detail: more about the image, in words.
     """
 
     name: str
@@ -76,27 +76,27 @@ ORDERS = {
     "probable": "most probable first",
     "improbable": "least probable first",
 }
-"""How the gallery can be sorted, as the page's script knows it and as people do."""
+"""Orders of the gallery, with their names for people; the script of the page has the same."""
 
 
 @dataclass(frozen=True)
-class Page:
-    """What a report says; texts may be strangers'.
+class ReportPage:
+    """The content of a report; its texts may be of unknown origin.
 
     Attributes:
         title: of the page.
-        lead: a sentence about what it is of.
-        facts: the numbers that matter most: what, how much, and more about it.
+        lead: a sentence about its subject.
+        facts: the most important numbers: name, value, and a note.
         plots: drawings.
         tables: the other numbers.
-        groups: of the gallery.
-        confusion: the groups are true and false positives, false and true negatives.
-        cards: of the gallery, as listed.
-        orders: keys of `ORDERS`, the first one as it opens.
+        groups: filters of the gallery.
+        confusion: whether the groups are the cells of a confusion matrix.
+        cards: images in the gallery.
+        orders: keys of `ORDERS` to choose from; the page opens with the first.
         failures: images that could not be read, and why.
-        failed: how many there were; more than `failures` names, perhaps.
-        model: what the model file says of itself.
-        card: the model's card, in Markdown; empty for none.
+        failed: number of these images, of which `failures` may have the first only.
+        model: names and values of the metadata of the model file.
+        card: the card of the model, in Markdown; empty if there is none.
     """
 
     title: str
@@ -114,7 +114,7 @@ class Page:
     card: str = ""
 
 
-def write_page(page: Page, path: Path) -> None:
+def write_page(page: ReportPage, path: Path) -> None:
     """Write a page, whole or not at all.
 
     Raises:
@@ -123,15 +123,15 @@ def write_page(page: Page, path: Path) -> None:
     write_text(path, render(page))
 
 
-def render(page: Page) -> str:
-    """Return a page as HTML that needs nothing else, and that may load nothing else."""
+def render(page: ReportPage) -> str:
+    """Return a page as HTML that needs no other file, and that may load none."""
     here = files("maskspot.reporting")
     style, script, template = (
         here.joinpath(name).read_text(encoding="utf-8")
         for name in ("report.css", "report.js", "report.html")
     )
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    markdown.add_render_rule("image", lambda *_: "")  # it would be elsewhere
+    markdown.add_render_rule("image", lambda *_: "")  # images would be other files
     environment = Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
@@ -149,7 +149,7 @@ def render(page: Page) -> str:
 
 
 def _plain(card: Card) -> dict[str, Any]:
-    """Return what the page's script knows of a card at once: all but its pictures."""
+    """Return the data of a card that the script of the page gets at once: all but its pictures."""
     heatmap = card.heatmap
     grid = None if heatmap is None else [*heatmap.shape, _text(heatmap.tobytes())]
     return {
@@ -164,7 +164,7 @@ def _plain(card: Card) -> dict[str, Any]:
 
 
 def _chunks(cards: Sequence[Card]) -> list[str]:
-    """Return the pictures in base64, one to a line, of so many cards each."""
+    """Return the pictures in base64, one per line, in chunks of `_CHUNK` cards."""
     return [
         "\n".join(_text(each) for card in cards[at : at + _CHUNK] for each in card.thumbnails)
         for at in range(0, len(cards), _CHUNK)

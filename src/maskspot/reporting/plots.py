@@ -1,4 +1,4 @@
-"""A report's plots: SVG in the page's own colours, light or dark, with text that is text."""
+"""Plots of a report: SVG in the colours of the page, light or dark, with text as text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from maskspot.evaluation.calibration import reliability
 from maskspot.evaluation.metrics import Array, Ranked
 
 BINS = 20
-"""Of the histogram."""
+"""Number of bins of the histogram."""
 
-# Stand-ins, which the page's style sheet decides on.
+# Placeholders, which are replaced by colours of the style sheet.
 _INK, _FAINT, _YES, _NO = "#010203", "#010204", "#010205", "#010206"
 _VARIABLES = {_INK: "--ink", _FAINT: "--faint", _YES: "--yes", _NO: "--no"}
 _STYLE: dict[Any, Any] = {
@@ -40,12 +40,12 @@ _STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Plot:
-    """A drawing, and what it shows in words.
+    """A drawing, and a description of it.
 
     Attributes:
-        title: of it.
-        svg: the element.
-        words: for those who do not see it.
+        title: of the drawing.
+        svg: the SVG element.
+        words: description for screen readers.
     """
 
     title: str
@@ -54,17 +54,17 @@ class Plot:
 
 
 def binned(probabilities: Array) -> NDArray[np.int64]:
-    """Return how many probabilities (N,) are in each bin of the histogram, (20,)."""
+    """Return the number of probabilities (N,) in each bin of the histogram, (20,)."""
     bins = np.minimum((probabilities * BINS).astype(np.intp), BINS - 1)
     return np.bincount(bins, minlength=BINS)
 
 
 @mpl.rc_context(_STYLE)
 def histogram(series: Sequence[tuple[str, NDArray[np.int64]]]) -> Plot:
-    """Return how many images have which probability, on a logarithmic scale.
+    """Return a histogram of probabilities, on a logarithmic scale.
 
     Args:
-        series: one or two names, each with its images by bin, (20,).
+        series: one or two names, each with the number of images in each bin, (20,).
     """
     figure, axes = _axes("probability", "images")
     edges = np.linspace(0, 1, BINS + 1)
@@ -89,7 +89,7 @@ def histogram(series: Sequence[tuple[str, NDArray[np.int64]]]) -> Plot:
 
 @mpl.rc_context(_STYLE)
 def calibration_curve(targets: Array, probabilities: Array, ece: float) -> Plot:
-    """Return how often a probability came true, in bins of equal mass.
+    """Return the share of masks against the probability, in bins of equal mass.
 
     Args:
         targets: 0 or 1, (N,).
@@ -98,13 +98,15 @@ def calibration_curve(targets: Array, probabilities: Array, ece: float) -> Plot:
     """
     figure, axes = _axes("probability", "share with a mask")
     found = reliability(targets, probabilities)
-    reach = [(found.true - found.low).clip(0), (found.high - found.true).clip(0)]
+    reach = [(found.share - found.low).clip(0), (found.high - found.share).clip(0)]
     axes.plot([0, 1], [0, 1], color=_FAINT, linestyle="--")
-    axes.errorbar(found.said, found.true, reach, color=_YES, marker="o", markersize=4, capsize=2)
+    axes.errorbar(
+        found.probability, found.share, reach, color=_YES, marker="o", markersize=4, capsize=2
+    )
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     words = (
-        f"Of images with about the same probability, the share that shows a mask, with its 95 % "
-        f"interval: on the broken line it is what the probability says. The mean distance, the "
+        f"The share of images with a mask among those of about the same probability, with its 95 % "
+        f"interval; on the dashed line it equals the probability. The mean distance, the "
         f"expected calibration error, is {ece:.4f}."
     )
     return Plot("Calibration", _svg(figure, "calibration", words), words)
@@ -115,10 +117,10 @@ def roc(targets: Array, probabilities: Array, auc: float, threshold: float) -> P
     """Return the ROC curve, with the threshold on it.
 
     Args:
-        targets: 0 or 1, (N,), both of them.
+        targets: 0 or 1, (N,); both occur.
         probabilities: 0 to 1, (N,).
         auc: area under the curve.
-        threshold: from which on an image counts as a mask.
+        threshold: probability from which an image counts as a mask.
     """
     figure, axes = _axes("false alarms, of images without a mask", "found, of images with one")
     values, masks, others = Ranked(targets, probabilities).groups()
@@ -149,7 +151,7 @@ def _axes(x: str, y: str) -> tuple[Figure, Axes]:
 def _svg(figure: Figure, salt: str, words: str) -> str:
     buffer = StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with mpl.rc_context({"svg.hashsalt": salt}):  # names that no other plot of the page has
+    with mpl.rc_context({"svg.hashsalt": salt}):  # ids that no other plot of the page has
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{words}"', 1)

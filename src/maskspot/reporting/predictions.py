@@ -1,4 +1,4 @@
-"""The report of `predict`: how likely it is that each image shows a mask, and where."""
+"""The report of `predict`: probabilities and heatmaps of the images."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,32 +6,32 @@ import numpy as np
 
 from maskspot.model.score import Score
 from maskspot.reporting import plots
-from maskspot.reporting.album import Album, Picture, uncertainty
-from maskspot.reporting.page import Card, Group, Page
+from maskspot.reporting.album import Album, Picture
+from maskspot.reporting.page import Card, Group, ReportPage
 from maskspot.reporting.parts import card_of, left_out, model_parts
 
 NAMED = 1000
-"""Images that could not be read which a report names."""
+"""Number of images that could not be read which a report names."""
 
 
 class PredictionReport:
-    """Collects what a report says while the images are scored: flat in memory."""
+    """Collects the content of a report while images are scored, in bounded memory."""
 
     def __init__(self, threshold: float = 0.5) -> None:
-        """Start with nothing.
+        """Start without images.
 
         Args:
-            threshold: from which probability on an image counts as a mask.
+            threshold: probability from which an image counts as a mask.
         """
         self._threshold = threshold
         self._masks = self._failed = 0
         self._bins = np.zeros(plots.BINS, np.int64)
         self._failures: list[tuple[str, str]] = []
-        self._album = Album(uncertainty)
-        self.watch = self._album.add
+        self._album = Album()
+        self.watch = self._album.add_by_uncertainty
 
     def count(self, scores: Iterable[Score]) -> Iterator[Score]:
-        """Pass scores on, and count them."""
+        """Yield the scores, and count them."""
         for score in scores:
             if score.probability is None:
                 self._failed += 1
@@ -42,18 +42,18 @@ class PredictionReport:
                 self._masks += score.probability >= self._threshold
             yield score
 
-    def page(self, model: str) -> Page:
+    def page(self, model: str) -> ReportPage:
         """Return the report.
 
         Args:
-            model: that scored the images.
+            model: the model that scored the images.
         """
         scored, at = int(self._bins.sum()), self._threshold
         rows, card = model_parts(model)
         cards = [self._card(each) for each in self._album.pictures()]
-        return Page(
+        return ReportPage(
             title="Face masks",
-            lead=f"How likely it is that each image shows at least one, by {dict(rows)['model']}."
+            lead=f"The probability that each image shows at least one, by {dict(rows)['model']}."
             + left_out(len(cards), scored, "least certain"),
             facts=[
                 ("images scored", f"{scored:,}", ""),
@@ -62,8 +62,8 @@ class PredictionReport:
             ],
             plots=[plots.histogram([("images", self._bins)])] if scored else [],
             groups=[
-                Group("mask", "taken for a mask", self._masks),
-                Group("none", "taken for none", scored - self._masks),
+                Group("mask", "counted as a mask", self._masks),
+                Group("none", "counted as no mask", scored - self._masks),
             ],
             cards=cards,
             orders=("probable", "improbable", "uncertain", "given"),

@@ -34,7 +34,7 @@
   function element(tag, className, text) {
     const made = document.createElement(tag);
     if (className) made.className = className;
-    if (text !== undefined) made.textContent = text;  // never as HTML: names are strangers'
+    if (text !== undefined) made.textContent = text;  // never as HTML, as names are of unknown origin
     return made;
   }
 
@@ -109,7 +109,7 @@
     const of = total === cards.length ? "" : ` of ${cards.length.toLocaleString("en")}`;
     find("status").textContent = total
       ? `${(state.first + 1).toLocaleString("en")} to ${last.toLocaleString("en")} of ${total.toLocaleString("en")}${of && `, chosen out${of}`}`
-      : "No image is like that.";
+      : "No image matches.";
     find("place").textContent = `page ${Math.floor(state.first / PAGE) + 1} of ${pages}`;
     find("previous").disabled = !state.first;
     find("next").disabled = last >= total;

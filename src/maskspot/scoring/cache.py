@@ -1,4 +1,4 @@
-"""Scores kept by content: a picture that was scored once is not scored again."""
+"""A cache of scores by the content of images."""
 
 import math
 import os
@@ -21,12 +21,12 @@ from maskspot.inputs.items import Item
 from maskspot.model.score import Score, is_sound
 
 _PATIENCE, _PAUSE, _DEADLINE = 5.0, 0.05, 10.0
-"""Seconds that a cache is waited for which another process holds, between two tries, and that one
-question may take: SQLite hears no Ctrl-C, so it never waits or works for long by itself."""
+"""Seconds to wait for a cache that another process has locked, between two tries, and for one
+query. SQLite does not react to Ctrl-C, so it must never wait or work for long by itself."""
 
-_STEPS = 100_000  # of SQLite's machine, between two looks at the clock
+_STEPS = 100_000  # instructions of SQLite between two checks of the time
 _SIDE_FILES = ("-journal", "-wal", "-shm")
-_LARGEST = 2**28  # bytes of a file that is read whole, for its hash
+_LARGEST = 2**28  # bytes of a file that is read at once, for its hash
 _BUSY = (5, 6)  # SQLITE_BUSY, SQLITE_LOCKED
 _OURS = int.from_bytes(b"mask")
 _TABLE = """
@@ -41,17 +41,18 @@ _Work = Callable[[list[Item]], list[Score]]
 
 
 class Cache:
-    """A file of scores by the SHA-256 of an image's bytes; several processes may share it."""
+    """A file of scores by the SHA-256 of the image's bytes; processes can share it."""
 
     def __init__(self, file: Path, model: str) -> None:
-        """Open a cache, or make one.
+        """Open or create a cache.
 
         Args:
             file: of the cache.
-            model: what decides on a score, apart from the content: other models' are not seen.
+            model: identifies what decides on a score besides the content; entries of others are
+                ignored.
 
         Raises:
-            DataError: the file is something else.
+            DataError: the file is not a cache.
         """
         self.file, self.model = file, model
         self._lock = Lock()
@@ -67,14 +68,14 @@ class Cache:
             except BaseException:
                 self._rows.close()
                 raise
-        # A kill or a power cut harms nothing, and no row waits for the disk. Where another has
-        # the file at this moment, it stays as it is until the next time.
+        # Safe after a kill or a power cut, and no row waits for the disk. If another process
+        # has locked the file right now, its mode stays until the next time.
         with suppress(sqlite3.OperationalError):
             self._rows.execute("PRAGMA journal_mode = WAL")
         self._rows.execute("PRAGMA synchronous = NORMAL")
 
     def _defend(self) -> None:
-        """Let nothing run that a stranger put into the file, and nothing for long."""
+        """Run no code that the file contains, and no query for long."""
         self._rows.set_progress_handler(lambda: time.monotonic() > self._until, _STEPS)
         for setting in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
             self._rows.execute(f"PRAGMA {setting}")
@@ -83,7 +84,7 @@ class Cache:
             self._rows.setconfig(defensive, True)  # type: ignore[attr-defined,unused-ignore]
 
     def _ask(self, words: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Return the rows of an answer; a file that another holds is tried again for a while."""
+        """Return the rows of a query; a locked file is tried again for a while."""
         ends = time.monotonic() + _PATIENCE
         while True:
             self._until = time.monotonic() + _DEADLINE
@@ -96,15 +97,15 @@ class Cache:
             time.sleep(_PAUSE)
 
     def _make(self) -> None:
-        """Make the table, if it is not there."""
+        """Create the table if it does not exist."""
         self._rows.isolation_level = None
-        self._ask("BEGIN IMMEDIATE")  # others may be making it, too
+        self._ask("BEGIN IMMEDIATE")  # another process may be creating it
         if self._number("PRAGMA application_id") != _OURS:
             if self._number("SELECT count(*) FROM sqlite_master"):
                 raise sqlite3.DatabaseError("not a cache of maskspot")
             self._rows.execute(f"PRAGMA application_id = {_OURS}")
         self._ask(_TABLE)
-        # A view, a trigger or a computed column would have us run what a stranger wrote.
+        # A view, a trigger or a computed column would run code of whoever made the file.
         found = self._ask("SELECT type, name, sql FROM sqlite_master")
         if [(kind, name, _squeezed(sql)) for kind, name, sql in found] != [
             ("table", "scores", _squeezed(_TABLE.replace("IF NOT EXISTS ", "")))
@@ -117,7 +118,7 @@ class Cache:
         try:
             yield
         except sqlite3.Error as error:
-            raise DataError(f"--cache: {self.file}: {error}; name another file") from None
+            raise DataError(f"{self.file}: {error}; name another file", argument="cache") from None
 
     def _number(self, question: str) -> int:
         return int(self._ask(question)[0][0])
@@ -127,7 +128,7 @@ class Cache:
         self._rows.close()
 
     def remember(self, work: _Work) -> _Work:
-        """Return what does the work of `work`, but on no content twice."""
+        """Return a function that does `work`, but never twice for the same content."""
 
         def remembering(batch: list[Item]) -> list[Score]:
             read = [_read(item) for item in batch]
@@ -142,9 +143,9 @@ class Cache:
             except BaseException as error:
                 for future, is_new in claims:
                     if is_new and not future.done():
-                        future.set_exception(error)  # or who waits for it would for ever
+                        future.set_exception(error)  # else others would wait for it forever
                 raise
-            # Only now, when nobody waits for us, do we wait for others.
+            # Wait for others only now, when nobody waits for this thread.
             found = [
                 scores.get(at) or replace(future.result(), milliseconds=None)
                 for at, (future, _) in enumerate(claims)
@@ -156,7 +157,7 @@ class Cache:
         return remembering
 
     def _claim(self, key: bytes | None) -> tuple[Future[Score], bool]:
-        """Return what will hold a content's score, and whether it is the caller's to make."""
+        """Return the future of a content's score, and whether the caller must compute it."""
         future: Future[Score] = Future()
         if key is None:
             return future, True
@@ -166,7 +167,7 @@ class Cache:
             with self._told():
                 rows = self._ask(_GET, (self.model, key))
             values = ["", rows[0][0], None, "ok", *rows[0][1:], None] if rows else []
-            known = bool(rows) and is_sound(values)  # another may have written to the file
+            known = bool(rows) and is_sound(values)  # something else may have written to the file
             if known:
                 future.set_result(Score(*values))
             else:
@@ -189,7 +190,7 @@ def _squeezed(words: object) -> str:
 
 
 def _read(item: Item) -> tuple[bytes | None, Item]:
-    """Return the SHA-256 of an item's bytes, and the item as it was read; no hash without bytes."""
+    """Return the SHA-256 of an item's bytes, if it has any, and the item as it was read."""
     try:
         image = item.load()
         content = _content(image)

@@ -1,87 +1,107 @@
-"""From items to scores: bounded, in order, each content once if asked."""
+"""From items to scores: a bounded pipeline that keeps the order."""
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from maskspot.errors import UsageError
-from maskspot.images import keep_memory
+from maskspot.images import ImageSource, keep_memory
 from maskspot.inputs.items import Item
-from maskspot.model.predictor import Predictor, Watch
+from maskspot.model.predictor import Watch
 from maskspot.model.score import Score
 from maskspot.parallel import map_in_order
 
 if TYPE_CHECKING:
     from maskspot.scoring.cache import Cache
-    from maskspot.scoring.processes import Processes
+
+
+class Scorer(Protocol):
+    """What scores images: a `Predictor`, or `Processes` that have one each."""
+
+    @property
+    def threads(self) -> int:
+        """Number of threads that it is fastest with."""
+
+    @property
+    def batch_size(self) -> int:
+        """Number of images that a thread takes at once."""
+
+    def predict_batch(
+        self,
+        images: Sequence[tuple[str, ImageSource | Callable[[], ImageSource]]],
+        heatmap: bool = False,
+        watch: Watch | None = None,
+    ) -> list[Score]:
+        """Score images as `Predictor.predict_batch` does."""
 
 
 def score(
-    predictor: Predictor,
-    items: Iterable[Item],
+    scorer: Scorer,
+    items: Iterable[Item | Score],
     *,
     threads: int | None = None,
-    processes: "Processes | None" = None,
     cache: "Cache | None" = None,
-    finished: Iterable[Score] = (),
     heatmap: bool = False,
     watch: Watch | None = None,
-    again: bool = False,
 ) -> Iterator[Score]:
-    """Yield a `Score` for each item, in their order, as soon as it is there.
+    """Yield a `Score` for each item, in their order, as soon as it is available.
 
-    Each thread reads an image and runs the network on it (both leave Python's lock), so all
-    cores are busy with no queue between stages.
+    Each thread reads an image and runs the network on it; both release the GIL, so all cores are
+    busy without a queue between stages.
 
     Args:
-        predictor: the model.
-        items: what to score, drawn only as it is needed: memory does not grow with their number.
-        threads: how many; None takes the predictor's own number.
-        processes: which score for this one, where nothing is watched or shown.
-        cache: scores by content; what is in it is not scored again.
-        finished: what a stopped run left, of the first items and in their order; those that went
-            well are taken over, and only the others scored again.
-        heatmap: show where the masks are, too.
-        watch: sees each image that could be scored, and its score, from several threads; not
-            those that the cache knows.
-        again: score what is finished anew, for `watch` to see it.
+        scorer: the model, or processes that have it.
+        items: what to score, drawn only as needed, so that memory does not grow with their
+            number. A `Score` among them is passed on as it is.
+        threads: number of threads; None takes the scorer's.
+        cache: scores by content; an image whose score it has is not scored again.
+        heatmap: compute where the masks are.
+        watch: called from several threads with each image that was scored, and its score; not
+            with those that the cache knows.
 
     Raises:
-        UsageError: what is finished is of other items.
         ModelFileError: the model fails, or has no heatmap.
     """
 
     def score_items(batch: list[Item]) -> list[Score]:
-        images = [(item.name, item.load) for item in batch]
-        if processes and not heatmap and not watch:
-            return processes.predict_batch(images)
-        return predictor.predict_batch(images, heatmap, watch)
+        return scorer.predict_batch([(item.name, item.load) for item in batch], heatmap, watch)
 
     scored = cache.remember(score_items) if cache else score_items
 
-    def work(batch: list[tuple[Item, Score | None]]) -> list[Score]:
-        fresh = iter(scored([item for item, old in batch if old is None]))
-        return [old or next(fresh) for _, old in batch]
+    def work(batch: list[Item | Score]) -> list[Score]:
+        fresh = iter(scored([each for each in batch if isinstance(each, Item)]))
+        return [each if isinstance(each, Score) else next(fresh) for each in batch]
 
-    threads = threads or predictor.threads
+    threads = threads or scorer.threads
     keep_memory(threads)
-    return map_in_order(
-        work, _with_finished(items, iter(finished), again), threads, predictor.batch_size
-    )
+    return map_in_order(work, items, threads, scorer.batch_size)
 
 
-def _with_finished(
-    items: Iterable[Item], finished: Iterator[Score], again: bool
-) -> Iterator[tuple[Item, Score | None]]:
+def resumed(
+    items: Iterable[Item], finished: Iterable[Score], rescore: bool = False
+) -> Iterator[Item | Score]:
+    """Yield items, but the score of each that a stopped run scored successfully.
+
+    Args:
+        items: all items of the run.
+        finished: scores of the stopped run, of the first items and in their order.
+        rescore: score all items again; only check that they are the same.
+
+    Raises:
+        UsageError: the stopped run was of other items.
+    """
+    rest = iter(finished)
     for item in items:
-        old = next(finished, None)
+        old = next(rest, None)
         if old and old.source != item.name:
             raise UsageError(
-                f"--resume: {item.name} is where the stopped run had {old.source}: give it the "
-                "same images, or start anew with --no-resume"
+                f"{item.name} is where the stopped run had {old.source}; name the same images, "
+                "or start anew with `resume=False`",
+                argument="resume",
             )
-        yield item, old if old and old.error is None and not again else None
-    if (old := next(finished, None)) is not None:
+        yield old if old and old.error is None and not rescore else item
+    if (old := next(rest, None)) is not None:
         raise UsageError(
-            f"--resume: {old.source}, which the stopped run had, is gone: give it the same "
-            "images, or start anew with --no-resume"
+            f"{old.source}, which the stopped run had, is gone; name the same images, or start "
+            "anew with `resume=False`",
+            argument="resume",
         )

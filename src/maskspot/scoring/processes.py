@@ -1,4 +1,4 @@
-"""Processes that score for this one, whose threads would wait for one another's Python."""
+"""Worker processes that score images, avoiding the GIL."""
 
 import os
 import signal
@@ -24,32 +24,39 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
     from maskspot.images import ImageSource
+    from maskspot.model.predictor import Watch
 
     Pipe = Connection[Any, Any]
 
 PATIENCE = 3.0
-"""Seconds of scoring before processes are started that nobody asked for: a start takes half one."""
+"""Seconds of scoring before processes are started by default: a start takes half a second."""
 
 
 class Processes:
     """Processes with a predictor each, which score what threads of this process hand them.
 
-    They begin when they are needed; until then, and for those that do not start or die, scoring
-    goes on in this process: no image is lost, and no score depends on where it was made.
+    They are started when they are needed. Until then, and in place of those that do not start or
+    that die, this process scores: no image is lost, and no score depends on where it was made.
+
+    Attributes:
+        threads: number of threads of all processes together.
+        batch_size: number of images that a thread takes at once.
     """
 
     def __init__(
         self, predictor: Predictor, processes: int, threads: int, patience: float = PATIENCE
     ) -> None:
-        """Begin none yet.
+        """Start no process yet.
 
         Args:
             predictor: the model.
-            processes: how many.
-            threads: of all of them together, and of this one that hand them images.
+            processes: number of processes.
+            threads: number of threads of all of them together, and of those in this process that
+                hand them images.
             patience: seconds of scoring before they are started.
         """
         self._predictor, self._patience = predictor, patience
+        self.threads, self.batch_size = threads, predictor.batch_size
         self._shares = [len(range(at, threads, processes)) for at in range(processes)]
         self._free: SimpleQueue[Pipe] = SimpleQueue()
         self._running: list[SpawnProcess] = []
@@ -62,7 +69,7 @@ class Processes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the processes, which hold nothing that is of use."""
+        """Kill the processes, which hold no state."""
         with self._lock:
             self._closed = True
             for process in self._running:
@@ -72,23 +79,31 @@ class Processes:
 
     @property
     def starting(self) -> bool:
-        """Whether some are on their way."""
+        """Whether some are being started."""
         return self._starter is not None and self._starter.is_alive()
 
     @property
     def ready(self) -> int:
-        """How many of their threads wait for images."""
+        """Number of their threads that wait for images."""
         return self._free.qsize()
 
     @property
     def pids(self) -> list[int | None]:
-        """The processes that were started."""
+        """Process ids of those that were started."""
         return [process.pid for process in self._running]
 
     def predict_batch(
-        self, images: Sequence[tuple[str, "ImageSource | Callable[[], ImageSource]"]]
+        self,
+        images: Sequence[tuple[str, "ImageSource | Callable[[], ImageSource]"]],
+        heatmap: bool = False,
+        watch: "Watch | None" = None,
     ) -> list[Score]:
-        """Score images as `Predictor.predict_batch` does."""
+        """Score images as `Predictor.predict_batch` does.
+
+        With a heatmap or a watch this process scores them, as pictures would be slow to send.
+        """
+        if heatmap or watch:
+            return self._predictor.predict_batch(images, heatmap, watch)
         if self._starter is None and time.monotonic() - self._since >= self._patience:
             self._begin()
         try:
@@ -112,15 +127,15 @@ class Processes:
         with self._lock:
             if self._starter is None:
                 self._starter = threading.Thread(target=self._start, daemon=True)
-                with suppress(RuntimeError):  # no more threads for us
+                with suppress(RuntimeError):  # the limit of threads is reached
                     self._starter.start()
 
     def _start(self) -> None:
-        """Start the processes, and offer each when it is ready."""
+        """Start the processes, and use each when it is ready."""
         try:
             with _apart():
                 starting = self._launch()
-        except (OSError, RuntimeError):  # no more files, processes or threads for us
+        except (OSError, RuntimeError):  # a limit of files, processes or threads is reached
             with self._lock:
                 for process in self._running:
                     process.kill()
@@ -133,13 +148,13 @@ class Processes:
             each.close()
 
     def _launch(self) -> "list[Pipe]":
-        """Start them; raises OSError or RuntimeError where there are not so many for us."""
-        os.stat(os.path.join(os.getcwd(), os.curdir))  # they enter it, or fail with a traceback
+        """Start them; raises OSError or RuntimeError if a limit of the system is reached."""
+        os.stat(os.path.join(os.getcwd(), os.curdir))  # children enter it, or fail with a traceback
         if hasattr(signal, "pthread_sigmask"):
             resource_tracker.ensure_running()  # which would undo the next line
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # which they inherit
         context = get_context("spawn")  # a fork would inherit the locks of threads
-        make, _ = self._predictor.__reduce__()
+        make = self._predictor.reload
         found: list[Pipe] = []
         for share in self._shares:
             ours, theirs = zip(*(context.Pipe() for _ in range(share)), strict=True)
@@ -157,10 +172,10 @@ class Processes:
 
 @contextmanager
 def _apart() -> Iterator[None]:
-    """Keep Python's children from importing what is not theirs.
+    """Keep child processes from importing code that is not ours.
 
-    That is what lies in the folder that we are in, which may be a stranger's, with a
-    multiprocessing.py beside the photos; and the program that was started, which would run again.
+    That is modules in the current folder, which may be untrusted and have a multiprocessing.py
+    beside the photos; and the main program, which would run again.
     """
     name = "PYTHONSAFEPATH"
     before, program = os.environ.get(name), sys.modules["__main__"]
@@ -177,24 +192,24 @@ def _apart() -> Iterator[None]:
 
 
 def _work(make: Callable[[], Predictor], pipes: "Sequence[Pipe]") -> None:
-    """Score what comes through the pipes, a thread for each, until they are closed."""
+    """Score what arrives through the pipes, with a thread for each, until they are closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     calm_warnings()  # as the command line does
     keep_memory(len(pipes))
     try:
         threading.Thread(target=_end_with_parent, daemon=True).start()
         predictor = make()
-    except Exception:  # no file any more, or no memory: who wants scores makes them itself
+    except Exception:  # the file is gone, or there is no memory: the parent scores itself
         return
     for each in pipes:
         try:
             threading.Thread(target=_answer, args=(predictor, each)).start()
-        except RuntimeError:  # no more threads for us
+        except RuntimeError:  # the limit of threads is reached
             each.close()
 
 
 def _end_with_parent() -> None:
-    """End, even where a thread waits for a pipe that nobody writes to."""
+    """Exit with the parent, even if a thread waits for a pipe that nobody writes to."""
     parent = parent_process()
     if parent:
         parent.join()
@@ -207,12 +222,12 @@ def _answer(predictor: Predictor, pipe: "Pipe") -> None:
             pipe.send((predictor.id, predictor.device))
             while True:
                 pipe.send(predictor.predict_batch(pipe.recv()))
-        except Exception:  # closed; or the model fails, which it shall do where it is told
+        except Exception:  # closed; or the model fails, which the parent then reports
             return
 
 
 def _fetch(image: "ImageSource | Callable[[], ImageSource]") -> "ImageSource | partial[NoReturn]":
-    """Return an image as it can be sent, or what raises why there is none."""
+    """Return an image that can be pickled, or a function that raises the reason why not."""
     try:
         found = image() if callable(image) else image
         return found.read() if hasattr(found, "read") else found
@@ -221,7 +236,7 @@ def _fetch(image: "ImageSource | Callable[[], ImageSource]") -> "ImageSource | p
 
 
 def _is_ours(image: object) -> bool:
-    """Say whether an image is none in another process: an error, or a file that we have open."""
+    """Say whether only this process can read an image: an error, or an open file."""
     if isinstance(image, str | os.PathLike):
         return os.fspath(image).startswith(("/dev/", "/proc/"))
     return isinstance(image, partial)

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskspot.datasets.facts import read_fact
-from maskspot.datasets.near_duplicates import groups, hashes, stratified_folds
+from maskspot.datasets.folds import stratified_folds
+from maskspot.datasets.near_duplicates import groups, hashes
 from maskspot.errors import UsageError
 from maskspot.evaluation.metrics import summary
 from maskspot.progress import Progress

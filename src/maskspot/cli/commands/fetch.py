@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskspot.cli.console import progress_bar, say, warn
+from maskspot.cli.progress import showing
 from maskspot.cli.zindi_account import Connect, talks_to_service
 from maskspot.errors import UsageError
 
@@ -62,7 +63,8 @@ def fetch(
         else:
             with connect() as zindi:
                 fetch_all(zindi, folder, display)
-        found = survey(folder, layout, done=display.begin("reading the images", "images"))
+    with showing(quiet) as progress:
+        found = survey(folder, layout, progress=progress)
     return _report(found, folder, quiet)
 
 

@@ -8,36 +8,31 @@ from rich.table import Table
 
 from maskspot.cli.console import plain
 from maskspot.evaluation.bootstrap import Estimate
-from maskspot.evaluation.evaluate import Comparison, Quality, Report, Slice
-from maskspot.evaluation.formatting import METRICS, interval, number
+from maskspot.evaluation.evaluate import Difference, Quality, Slice
+from maskspot.evaluation.evaluate_model import Evaluation
+from maskspot.evaluation.formatting import METRICS, confusion_rows, interval, number
 
 _WIDE = 104
-"""Columns of a terminal from which on an interval stands beside its number, not below."""
+"""Width of a terminal, in columns, from which an interval stands beside its number."""
 
 
-def show(report: Report, cost: tuple[float, float], against: str) -> None:
-    """Print what `evaluate` found.
-
-    Args:
-        report: it.
-        cost: of a false alarm and of a missed mask.
-        against: the file of the other model's predictions, where there is one.
-    """
+def show(evaluation: Evaluation) -> None:
+    """Print the tables of an evaluation."""
     console = Console(highlight=False)
-    quality = report.quality
+    quality = evaluation.quality
     console.print(f"\n{quality.images:,} images, {quality.masks:,} of them with a mask")
     console.print(_metrics_table(quality))
     if math.isinf(quality.log_loss.value):
         console.print(
-            "The log loss is infinite, as an image has probability 0 or 1 and is not that; "
+            "The log loss is infinite, as a probability is exactly 0 or 1 and wrong; "
             f"clipped at 1e-15 it is {quality.log_loss_clipped:.4f}.\n"
         )
-    console.print(_confusion_table(quality, cost))
-    if report.slices:
-        console.print(_slices_table(report.slices, console.width))
-    if report.comparison:
-        console.print(plain(f"Less the metrics of {against}, on the same images"))
-        console.print(_comparison_table(report.comparison))
+    console.print(_confusion_table(evaluation))
+    if evaluation.slices:
+        console.print(_slices_table(evaluation.slices, console.width))
+    if evaluation.comparison:
+        console.print(plain(f"Minus the metrics of {evaluation.against}, on the same images"))
+        console.print(_comparison_table(evaluation.comparison))
 
 
 def _table(*columns: str, title: str | None = None) -> Table:
@@ -55,20 +50,16 @@ def _metrics_table(quality: Quality) -> Table:
     return table
 
 
-def _confusion_table(quality: Quality, cost: tuple[float, float]) -> Table:
-    at, best = quality.confusion, quality.best
+def _confusion_table(evaluation: Evaluation) -> Table:
     table = _table(
         "",
-        f"threshold {at.threshold:g}",
-        f"best for FP:FN = {cost[0]:g}:{cost[1]:g}",
+        f"threshold {evaluation.question.threshold:g}",
+        f"best for FP:FN = {evaluation.question.cost}",
     )
-    table.add_row("threshold", f"{at.threshold:g}", _line(quality.best_threshold))
-    for name in ("true_positives", "false_positives", "false_negatives", "true_negatives"):
-        words = name.replace("_", " ")
-        table.add_row(words, f"{getattr(at, name):,}", f"{getattr(best, name):,}")
-    for name in ("precision", "recall", "specificity", "cost"):
-        shown = "cost an image" if name == "cost" else name
-        table.add_row(shown, _line(getattr(at, name)), _line(getattr(best, name)))
+    for name, *cells in confusion_rows(evaluation.quality):
+        table.add_row(
+            name, *(f"{value} [dim]({ends})[/]" if ends else value for value, ends in cells)
+        )
     return table
 
 
@@ -87,7 +78,7 @@ def _slices_table(slices: tuple[Slice, ...], width: int) -> Table:
     return table
 
 
-def _comparison_table(comparison: Comparison) -> Table:
+def _comparison_table(comparison: Difference) -> Table:
     table = _table("metric", "difference", "95 % interval", "p", "")
     tests = {
         "auc": (comparison.auc_p, "DeLong"),
@@ -102,14 +93,8 @@ def _comparison_table(comparison: Comparison) -> Table:
     return table
 
 
-def _line(estimate: Estimate) -> str:
-    """Return an estimate with its interval beside it."""
-    ends = interval(estimate)
-    return number(estimate.value) + (f" [dim]({ends})[/]" if ends else "")
-
-
 def _cell(estimate: Estimate, wide: bool) -> str:
-    """Return an estimate with its interval, below it where there is little room."""
+    """Return an estimate with its interval, below it if there is little room."""
     value = number(estimate.value)
     if math.isnan(estimate.low):
         return value

@@ -6,7 +6,7 @@ from pathlib import Path
 from maskspot.errors import ModelFileError
 
 DEFAULT = "default"
-"""What `predict` uses when no model is named."""
+"""The model that is used when none is named."""
 
 _FOLDER = Path(__file__).parent
 
@@ -22,10 +22,10 @@ def ships(file: Path) -> bool:
 
 
 def find_model(model: str | os.PathLike[str]) -> Path:
-    """Return a model's file: that of a shipped name, else the path itself.
+    """Return the file of a shipped model by its name, or the path itself.
 
     Raises:
-        ModelFileError: there is no such file.
+        ModelFileError: the file does not exist.
     """
     file = _FOLDER / f"{os.fspath(model)}.onnx"
     if os.fspath(model) in shipped():
@@ -33,6 +33,6 @@ def find_model(model: str | os.PathLike[str]) -> Path:
     path = Path(model)
     if not path.is_file():
         raise ModelFileError(
-            f"{path}: no such model file, nor a shipped model ({', '.join(shipped())})"
+            f"{path}: neither a model file nor a shipped model ({', '.join(shipped())})"
         )
     return path

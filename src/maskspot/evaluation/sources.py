@@ -1,0 +1,83 @@
+"""The files that an evaluation reads, as objects. Imports nothing heavy."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskspot.arguments import argument
+from maskspot.errors import UsageError
+from maskspot.model.shipped import DEFAULT
+
+
+@dataclass(frozen=True)
+class LabelFiles:
+    """The labels of images, and what else is known of these images.
+
+    Attributes:
+        labels: CSV of labels, 0 or 1.
+        slices: CSV with more columns about the images.
+        by: the columns of `slices` to compute the metrics by.
+        image_column: column of image names in the CSV of labels, where that cannot be told.
+        target_column: column of labels in the CSV of labels, where that cannot be told.
+
+    Raises:
+        UsageError: only one of `slices` and `by` is given.
+    """
+
+    labels: Path = argument(
+        help="CSV of labels, 0 or 1.", metavar="LABELS.CSV", positional=True, show_default=False
+    )
+    slices: Path | None = argument(
+        None, help="CSV with more columns about the images, to slice by."
+    )
+    by: tuple[str, ...] = argument(
+        (), help="Column of that CSV to compute the metrics by; may be given several times."
+    )
+    image_column: str | None = argument(None, help="Column of image names in the CSV of labels.")
+    target_column: str | None = argument(None, help="Column of labels in the CSV of labels.")
+
+    def __post_init__(self) -> None:
+        _make_paths(self, "labels", "slices")
+        if bool(self.slices) != bool(self.by):
+            raise UsageError("`slices` and `by`: a CSV and its columns go together")
+
+
+@dataclass(frozen=True)
+class PredictionSource:
+    """Where the probabilities of an evaluation come from: a file, or a model that scores images.
+
+    Attributes:
+        predictions: CSV or JSON Lines of probabilities; without it, `model` scores the images.
+        model: a model file, or the name of a shipped model.
+        against: another model's predictions, to compare with.
+
+    Raises:
+        UsageError: both predictions and a model are given.
+    """
+
+    predictions: Path | None = argument(
+        None,
+        help="CSV or JSON Lines of predictions to evaluate, instead of images to score.",
+        flags=("-p", "--predictions"),
+    )
+    model: str | os.PathLike[str] | None = argument(
+        None,
+        help="Model file, or the name of a shipped model.",
+        flags=("-m", "--model"),
+        show_default=DEFAULT,
+    )
+    against: Path | None = argument(None, help="Another model's predictions, to compare with.")
+
+    def __post_init__(self) -> None:
+        _make_paths(self, "predictions", "against")
+        if self.predictions and self.model:
+            raise UsageError(
+                "a model scores images; name images in place of `predictions`", argument="model"
+            )
+
+
+def _make_paths(files: LabelFiles | PredictionSource, *names: str) -> None:
+    """Turn texts into paths, as callers may give either."""
+    for name in names:
+        if (value := getattr(files, name)) is not None:
+            object.__setattr__(files, name, Path(value))
