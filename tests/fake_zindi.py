@@ -1,12 +1,12 @@
-"""A faithful local server of the data service, on 127.0.0.1, with faults that a test may order.
+"""A local server that behaves as the data service does, with faults that a test can request.
 
     with Service(files={"train.csv": b"image,target\\n"}, joined=True) as service:
         service.faults.append(Fault("files/train.csv", cut(5)))
         ...  # a client talks to service.url
         assert service.requests[0].headers["auth-token"] == service.token
 
-What it knows of the real service is in the clients that talk to that one. Where those leave a
-thing open (is a body wrapped in `data`? which shape have errors?), Service has a switch.
+What is known about the real service comes from other clients. Where they leave a question open
+(is a body wrapped in `data`, which form do errors have), Service has a switch.
 """
 
 import csv
@@ -39,13 +39,13 @@ HTML = b"<!DOCTYPE html><html><head><title>Sorry</title></head><body>Sorry</body
 
 
 def letters(count: int) -> str:
-    """So many letters and digits, as the service's tokens and ids are."""
+    """Return random letters and digits, of which the service's tokens and identifiers consist."""
     return "".join(random.choices(string.ascii_letters + string.digits, k=count))
 
 
 @dataclass
 class Part:
-    """A field of a form."""
+    """Return a field of a form."""
 
     content: bytes
     filename: str | None = None
@@ -54,7 +54,7 @@ class Part:
 
 @dataclass
 class Request:
-    """What a client sent (header names in lower case); how much of a body it was sent."""
+    """What a client sent (header names in lower case), and how much of a body was sent back."""
 
     method: str
     path: str
@@ -74,14 +74,14 @@ class Request:
         return dict(map(read_part, pieces))
 
     def tokens(self) -> set[str | None]:
-        """What is in the places where the service looks for a token."""
+        """The values in the places where the service looks for a token."""
         form = self.form().get("auth_token")
         sent = {self.headers.get(name) for name in ("auth-token", "auth_token", "token")}
         return sent | {self.query.get("auth_token"), form.content.decode() if form else None}
 
 
 def read_part(piece: bytes) -> tuple[str, Part]:
-    """One part of a multipart body: its name, and the rest."""
+    """A part of a multipart body: its name, and the rest."""
     head, _, content = piece.partition(b"\r\n\r\n")
     named = dict(re.findall(r'\b(name|filename)="([^"]*)"', head.decode()))
     kind = re.search(r"(?i)\ncontent-type: *([^\r\n]*)", head.decode())
@@ -90,7 +90,7 @@ def read_part(piece: bytes) -> tuple[str, Part]:
 
 @dataclass
 class Reply:
-    """A response, its Content-Length among the headers."""
+    """A response; Content-Length is one of its headers."""
 
     status: int
     body: bytes = b""
@@ -102,7 +102,7 @@ class Reply:
 
 @dataclass
 class Submission:
-    """What was uploaded, and what became of it."""
+    """An uploaded submission, and its result."""
 
     filename: str | None
     content_type: str | None
@@ -124,7 +124,7 @@ UNTOLD = {"content", "content_type", "polls"}
 
 @dataclass
 class Fault:
-    """What goes wrong with the next `times` requests in whose path `match` is found.
+    """A fault of the next `times` requests whose path contains `match`.
 
     The first one of a service's list that meets a request is played, and no other.
     """
@@ -139,7 +139,7 @@ class Fault:
 
 
 def kind(play: Callable[..., None]) -> Callable[..., Callable[["Talk"], None]]:
-    """Let `cut(5)` be what a fault is given, and `cut(talk, 5)` what is then done."""
+    """Make `cut(5)` return a function that calls `cut(talk, 5)` once the fault occurs."""
 
     @wraps(play)
     def order(*args: Any, **options: Any) -> Callable[["Talk"], None]:
@@ -156,7 +156,7 @@ def status(
     headers: dict[str, str] | None = None,
     acts: bool = False,
 ) -> None:
-    """Answer this; if it `acts`, what was asked for is done all the same."""
+    """Answer with a status; if it `acts`, the request is carried out all the same."""
     if acts:
         talk.act()
     talk.send(Reply(code, body, headers or {}))
@@ -164,19 +164,19 @@ def status(
 
 @kind
 def html(talk: "Talk", code: int = 200) -> None:
-    """Answer with a page for people."""
+    """Answer with an HTML page."""
     talk.send(Reply(code, HTML, {"Content-Type": "text/html; charset=utf-8"}))
 
 
 @kind
 def redirect(talk: "Talk", to: str, code: int = 302) -> None:
-    """Send the client elsewhere; `{path}` stands for the path that it asked for."""
+    """Redirect the client; `{path}` stands for the requested path."""
     talk.send(Reply(code, headers={"Location": to.replace("{path}", talk.path)}))
 
 
 @kind
 def refuse(talk: "Talk", reset: bool = False) -> None:
-    """Close without an answer, nothing done."""
+    """Close the connection without an answer, and without acting on the request."""
     talk.hang_up(reset)
 
 
@@ -189,7 +189,7 @@ def garbage(talk: "Talk", content: bytes = b"\x15\x03\x01 what?\r\n\r\n") -> Non
 
 @kind
 def cut(talk: "Talk", after_bytes: int, reset: bool = True) -> None:
-    """The right headers and so many bytes of the body, then a reset or an ordinary close."""
+    """Send the headers and a number of bytes of the body, then reset or close the connection."""
     reply = talk.act()
     talk.head(reply)
     talk.write(reply.body[:after_bytes])
@@ -198,7 +198,7 @@ def cut(talk: "Talk", after_bytes: int, reset: bool = True) -> None:
 
 @kind
 def wrong_length(talk: "Talk", delta: int) -> None:
-    """A Content-Length that is `delta` more than what follows."""
+    """Send a Content-Length that is larger than the body by `delta`."""
     reply = talk.act()
     reply.headers["Content-Length"] = str(len(reply.body) + delta)
     talk.send(reply)
@@ -207,7 +207,7 @@ def wrong_length(talk: "Talk", delta: int) -> None:
 
 @kind
 def no_length(talk: "Talk", chunked: bool = True, after_bytes: int | None = None) -> None:
-    """A body in chunks, or one that ends where the connection does; maybe cut."""
+    """Send the body in chunks, or until the connection is closed; maybe cut short."""
     reply = talk.act()
     del reply.headers["Content-Length"]
     reply.headers |= {"Transfer-Encoding": "chunked"} if chunked else {"Connection": "close"}
@@ -221,7 +221,7 @@ def no_length(talk: "Talk", chunked: bool = True, after_bytes: int | None = None
 
 @kind
 def slow(talk: "Talk", rate: int | None = None, before: float = 0, middle: float = 0) -> None:
-    """No more than `rate` bytes a second; silence, in seconds, before the headers or half-way."""
+    """Send at most `rate` bytes per second, with pauses before the headers or half-way."""
     reply = talk.act()
     talk.pause(before)
     talk.head(reply)
@@ -233,7 +233,7 @@ def slow(talk: "Talk", rate: int | None = None, before: float = 0, middle: float
 
 @kind
 def corrupt(talk: "Talk", at: int = 0) -> None:
-    """One byte of the body is another, and the length is right."""
+    """Change one byte of the body; the length is right."""
     reply = talk.act()
     body = bytearray(reply.body)
     body[at] ^= 1
@@ -242,7 +242,7 @@ def corrupt(talk: "Talk", at: int = 0) -> None:
 
 @kind
 def bad_range(talk: "Talk", content_range: str | None = "bytes 0-0/1") -> None:
-    """A 206 with this Content-Range, or without one, whatever was asked for."""
+    """Answer 206 with this Content-Range, or without one, whatever was requested."""
     reply = talk.act()
     headers = reply.headers | {"Content-Range": content_range or ""}
     talk.send(Reply(206, reply.body, {name: text for name, text in headers.items() if text}))
@@ -250,14 +250,14 @@ def bad_range(talk: "Talk", content_range: str | None = "bytes 0-0/1") -> None:
 
 @kind
 def changed(talk: "Talk", content: bytes) -> None:
-    """The file has another content, and another ETag, from this request on."""
+    """Change the content of the file, and its ETag, from this request on."""
     talk.service.files[talk.asked.path.rpartition("/")[2]] = content
     talk.send(talk.act())
 
 
 @kind
 def gzipped(talk: "Talk") -> None:
-    """The body is compressed, if the client said that it takes that."""
+    """Compress the body, if the client accepts that."""
     reply = talk.act()
     if "gzip" in talk.asked.headers.get("accept-encoding", ""):
         reply.headers.pop("Content-Length")
@@ -270,7 +270,7 @@ def gzipped(talk: "Talk") -> None:
 
 
 class Talk(BaseHTTPRequestHandler):
-    """A connection: requests and replies, one after another."""
+    """A connection with requests and replies, one after another."""
 
     protocol_version = "HTTP/1.1"
     timeout = 10
@@ -279,10 +279,10 @@ class Talk(BaseHTTPRequestHandler):
     asked: Request
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def converse(self) -> None:
-        """Take note of a request, and answer it or play the fault that was ordered."""
+        """Record a request, and answer it or perform the fault for it."""
         self.service = self.server.service
         path, _, query = self.path.partition("?")
         self.asked = Request(
@@ -301,7 +301,7 @@ class Talk(BaseHTTPRequestHandler):
     do_GET = do_POST = do_HEAD = do_PUT = do_DELETE = converse  # noqa: N815
 
     def read_body(self) -> bytes:
-        """What came after the headers, in chunks or not."""
+        """Return the body of the request, sent in chunks or not."""
         if self.headers.get("Transfer-Encoding") == "chunked":
             body = b""
             while size := int(self.rfile.readline() or b"0", 16):
@@ -316,7 +316,7 @@ class Talk(BaseHTTPRequestHandler):
         return body
 
     def act(self) -> Reply:
-        """Do what was asked for; the reply to it."""
+        """Act on the request, and return the reply."""
         with self.service.lock:
             return self.service.answer(self.asked)
 
@@ -342,7 +342,7 @@ class Talk(BaseHTTPRequestHandler):
             self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
 
     def pause(self, seconds: float) -> None:
-        """Be silent, unless the service closes."""
+        """Wait, unless the service closes."""
         if seconds and self.service.closing.wait(seconds):
             raise ConnectionAbortedError
 
@@ -356,7 +356,7 @@ class Talk(BaseHTTPRequestHandler):
             socket.close(self.connection.detach())
 
     def drain(self) -> None:
-        """Wait until what was sent has arrived: a reset would discard the rest."""
+        """Wait until everything has arrived, as a reset would discard the rest."""
         if sys.platform != "linux":
             self.pause(0.1)
             return
@@ -369,7 +369,7 @@ class Talk(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingTCPServer):
-    """Threads that nobody waits for, and connections that can be closed at once."""
+    """A server whose threads are not waited for, and whose connections can be closed at once."""
 
     daemon_threads = True
     block_on_close = False
@@ -390,13 +390,13 @@ class Server(ThreadingTCPServer):
         self.open.discard(request)
 
     def handle_error(self, *_: object) -> None:
-        """Keep what is a mistake in this file; a client that is gone is none."""
+        """Record an error of this file; a client that disconnects is not an error."""
         error = sys.exception()
         if error and not isinstance(error, OSError):
             self.bugs.append(error)
 
     def stop(self) -> None:
-        """Take no more connections, and close those there are."""
+        """Accept no more connections, and close the open ones."""
         self.shutdown()
         self.server_close()
         until = time.monotonic() + 0.5
@@ -414,7 +414,7 @@ ROUTES: list[tuple[tuple[str, ...], str, bool, Method]] = []
 
 
 def route(*verbs: str, path: str, public: bool = False) -> Callable[[Method], Method]:
-    """Have a method of Service answer these requests; `~` is where a competition is."""
+    """Let a method of Service answer these requests; `~` stands for a competition."""
 
     def keep(method: Method) -> Method:
         ROUTES.append(
@@ -426,7 +426,7 @@ def route(*verbs: str, path: str, public: bool = False) -> Callable[[Method], Me
 
 
 def rivals() -> list[dict[str, Any]]:
-    """The others on a leaderboard: somebody, a team, and somebody who has no score."""
+    """Return other rows of a leaderboard: a user, a team, and a user without a score."""
     return [
         standing("0.011000123456789012", 12, user={"username": "grace"}),
         standing("0.35", 3, team={"title": "Masked", "id": "tEAm1"}),
@@ -435,7 +435,7 @@ def rivals() -> list[dict[str, Any]]:
 
 
 def standing(score: str | None, count: int, **who: dict[str, str]) -> dict[str, Any]:
-    """A row of a leaderboard, not yet ranked."""
+    """Return a row of a leaderboard without a rank."""
     when = score and datetime.now(UTC).isoformat()
     row = {"best_public_score": score, "best_public_submitted_at": when}
     return {**who, **row, "submission_count": count}
@@ -443,7 +443,7 @@ def standing(score: str | None, count: int, **who: dict[str, str]) -> dict[str, 
 
 @dataclass
 class Service:
-    """The data service: what it holds, what it was sent, and how it answers."""
+    """The data service: its content, what was sent to it, and how it answers."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     joined: bool = False
@@ -488,12 +488,12 @@ class Service:
             raise self.server.bugs[0]
 
     def close(self) -> None:
-        """Be gone; connections are refused from now on."""
+        """Stop; connections are refused from now on."""
         self.closing.set()
         self.server.stop()
 
     def note(self, request: Request) -> Fault | None:
-        """Keep a request; the fault that was ordered for it."""
+        """Record a request, and return the fault for it."""
         with self.lock:
             self.requests.append(request)
             fault = next((fault for fault in self.faults if fault.meets(request)), None)
@@ -503,7 +503,7 @@ class Service:
             return fault
 
     def answer(self, request: Request) -> Reply:
-        """Find the method that a request is for, and let it answer."""
+        """Let the method for a request answer it."""
         allowed: list[str] = []
         for verbs, pattern, public, method in ROUTES:
             found = re.fullmatch(pattern, request.path)
@@ -526,14 +526,14 @@ class Service:
         return Reply(code, text.encode(), {"Content-Type": "application/json; charset=utf-8"})
 
     def ok(self, data: Any) -> Reply:
-        """Reply with JSON, in `data` or not as was chosen."""
+        """Reply with JSON, wrapped in `data` or not."""
         return self.reply(data, bare=not self.wrapped)
 
     def unknown_user(self) -> Reply:
         return Reply(401, b"not authorized", {"Content-Type": "text/plain"})
 
     def refuse(self, why: str, code: int | None = None) -> Reply:
-        """Reply with an error, of the shape that was chosen."""
+        """Reply with an error of the chosen form."""
         shapes = {"message": {"message": why}, "base": {"base": why}, "string": why, "list": [why]}
         return self.reply({"errors": shapes[self.errors]}, code or self.error_status)
 
@@ -587,7 +587,7 @@ class Service:
         return self.ok(found[0])
 
     def ranked(self) -> list[dict[str, Any]]:
-        """The leaderboard; those who have no score are last and have no rank."""
+        """Answer with the leaderboard; rows without a score come last and have no rank."""
         scores = [one.public_score for one in self.submissions if one.public_score]
         best = min(scores, key=float, default=None)
         mine = standing(best, len(self.submissions), user={"username": self.username})
@@ -608,7 +608,7 @@ class Service:
 
     @route("GET", path="/storage/(?P<name>[^/]+)", public=True)
     def stored(self, request: Request, name: str) -> Reply:
-        """A file, or the range of it that is asked for; /storage is a place to redirect to."""
+        """Answer with a file, or a range of it; redirections may lead to /storage."""
         if name not in self.files:
             return self.refuse("File not found", 404)
         content = self.files[name]
@@ -631,7 +631,7 @@ class Service:
         return self.ok({"today": self.left_today()})
 
     def left_today(self) -> int:
-        """How many more submissions are taken; those that failed do not count."""
+        """Return how many more submissions are accepted; failed ones do not count."""
         return self.limit_today - sum(one.status != "failed" for one in self.submissions)
 
     @route("POST", path="~/submissions")
@@ -650,7 +650,7 @@ class Service:
 
     @route("GET", path="~/submissions")
     def submitted(self, request: Request) -> Reply:
-        """The newest first; to have asked so many times is what gets one scored."""
+        """Answer with the submissions, newest first; one is scored after a number of requests."""
         for one in self.submissions:
             one.polls += 1
             if one.status == "initial" and one.polls > self.polls_until_scored:
@@ -658,7 +658,7 @@ class Service:
         return self.ok(page_of([self.row(one) for one in self.submissions[::-1]], request))
 
     def row(self, one: Submission) -> dict[str, Any]:
-        """What is told of a submission."""
+        """Return the answer about a submission."""
         told = {name: value for name, value in vars(one).items() if name not in UNTOLD}
         return told | {"private_score": one.public_score if self.closed else None}
 
@@ -673,7 +673,7 @@ class Service:
             one.status, one.status_description = "failed", str(why)
 
     def score(self, content: bytes) -> str:
-        """The log loss against `truth`, if there is one; ValueError says what is wrong."""
+        """Return the log loss against `truth`, if there is one; ValueError says what is wrong."""
         if self.truth is None:
             return "0.023456789012345678"
         _, *rows = csv.reader(content.decode().splitlines())
@@ -686,14 +686,14 @@ class Service:
 
 
 def page_of(rows: list[Any], request: Request) -> list[Any]:
-    """The page that is asked for; the first is 0."""
+    """Return the number of the requested page; the first is 0."""
     size = int(request.query.get("per_page", 20))
     start = int(request.query.get("page", 0)) * size
     return rows[start : start + size]
 
 
 def span(asked: str, size: int) -> range | None:
-    """The bytes that a Range asks for: none of them if there are none, None if it is no range."""
+    """Return the bytes that a Range requests, or None if it is invalid."""
     found = re.fullmatch(r"bytes=(?=.*\d)(\d*)-(\d*)", asked)
     if not found:
         return None

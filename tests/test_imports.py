@@ -17,7 +17,7 @@ SOURCE = Path(maskspot.__file__).parent
 MAY_IMPORT = {
     "_version": set(),
     "arguments": {"errors"},
-    "archives": {"errors", "inputs"},
+    "archives": {"errors"},
     "checking": {
         *("cpus", "datasets", "errors", "evaluation", "files", "images", "outputs", "progress"),
     },
@@ -81,7 +81,10 @@ MAY_IMPORT = {
         *("_version", "arguments", "checking", "csv_tables", "datasets", "errors", "evaluation"),
         *("extras", "files", "images", "model", "progress"),
     },
-    "zindi": {"_version", "archives", "csv_tables", "errors", "files", "proxies", "safe_paths"},
+    "zindi": {
+        *("_version", "archives", "arguments", "csv_tables", "datasets", "errors", "extras"),
+        *("files", "progress", "proxies", "safe_paths"),
+    },
 }
 
 

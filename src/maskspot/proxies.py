@@ -1,4 +1,4 @@
-"""The proxies and certificates that the environment names, as other programs understand them."""
+"""The proxies and certificates that the environment names, read as other programs do."""
 
 import ipaddress
 import os
@@ -14,18 +14,18 @@ _SOCKS = {"socks": "socks5", "socks5": "socks5", "socks5h": "socks5h"}
 
 
 def proxy_for(url: str, socks: bool = False) -> str | None:
-    """Return the proxy that a request goes through, or None for none.
+    """Return the URL of the proxy for a request, or None for a direct connection.
 
-    `https_proxy`, `http_proxy` and `all_proxy` are read in either case, their values with or
-    without a scheme, and where they are not set the settings of Windows or macOS. For `no_proxy`
+    `https_proxy`, `http_proxy` and `all_proxy` are read in lower and upper case; their values may
+    lack a scheme. If they are not set, the settings of Windows or macOS are used. For `no_proxy`
     see `is_exempt`.
 
     Args:
-        url: of the request.
-        socks: whether the caller can use a SOCKS proxy, given the package socksio.
+        url: the URL of the request.
+        socks: whether the caller supports SOCKS proxies, through the package socksio.
 
     Raises:
-        UsageError: the variable does not name a proxy that can be used.
+        UsageError: the variable does not name a supported proxy.
     """
     from urllib.request import getproxies
 
@@ -34,7 +34,7 @@ def proxy_for(url: str, socks: bool = False) -> str | None:
         target = urlsplit(url)
         scheme = target.scheme.lower()
         port = target.port or _PORTS.get(scheme)
-    except ValueError:  # for who sends the request to say, and it may have a password in it
+    except ValueError:  # reported by whoever sends the request
         return None
     kind = next((each for each in (scheme, "all") if proxies.get(each)), None)
     if kind is None or is_exempt(target.hostname or "", port, proxies.get("no", "")):
@@ -45,24 +45,24 @@ def proxy_for(url: str, socks: bool = False) -> str | None:
 
 
 def is_exempt(host: str, port: int | None, exceptions: str) -> bool:
-    """Say whether `no_proxy` exempts a host.
+    """Return whether `no_proxy` exempts a host.
 
     Args:
-        host: a name or an address, an IPv6 one without brackets.
-        port: of the request.
-        exceptions: names, each standing for those below it too, with or without `.` or `*.` before
-            it; addresses, with or without brackets; networks such as `10.0.0.0/8`; each with or
-            without a port; or `*` for all; with commas or spaces between them.
+        host: a name or an address; IPv6 addresses have no brackets.
+        port: the port of the request.
+        exceptions: host names, which include their subdomains, with or without a leading `.` or
+            `*.`; addresses, with or without brackets; networks such as `10.0.0.0/8`; each with or
+            without a port; or `*` for all hosts; separated by commas or spaces.
     """
     host = host.lower().rstrip(".")
     return any(_fits(each, host, port) for each in re.split(r"[,\s]+", exceptions.lower()) if each)
 
 
 def check_certificates() -> None:
-    """Check that the certificates that the environment names are there.
+    """Check that the certificates that the environment names exist.
 
     Raises:
-        UsageError: they are not; the text names the variable.
+        UsageError: they do not; the message names the variable.
     """
     file, folders = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     if file:
@@ -81,7 +81,7 @@ def _bad_certificates(variable: str, why: str) -> UsageError:
 
 
 def _usable(proxy: str, variable: str, socks: bool) -> str:
-    """Return a proxy's URL; errors do not show it, as it may have a password in it."""
+    """Return a proxy's URL; errors do not show it, as it may contain a password."""
     scheme, _, rest = proxy.rpartition("://")
     scheme = scheme.lower() or "http"
     try:

@@ -1,4 +1,4 @@
-"""Names that strangers gave, as paths below a folder: the one way to make one of the other."""
+"""Turns untrusted names into paths below a folder."""
 
 import os
 import re
@@ -11,41 +11,41 @@ from threading import Lock
 from maskspot.errors import DataError
 
 LONGEST_PART, LONGEST_PATH, DEEPEST = 255, 1024, 32
-"""Bytes of a file's or folder's name, bytes of a path below the folder, and parts of it."""
+"""Largest size of a name and of a path below the folder, in bytes, and number of its parts."""
 
 UNFIT = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Characters that no file's name should have."""
+"""Characters that are not allowed in file names."""
 
 _UNFIT = re.compile(f'{UNFIT.pattern}|[<>:"|?*]')  # Windows refuses more
-_ROOT = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")  # a drive's, or a URL's scheme
+_ROOT = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")  # a drive, or the scheme of a URL
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[\d¹²³]|lpt[\d¹²³])(?=\.|$)", re.I)
-_DIGITS = 12  # of the hash that tells two names apart
+_DIGITS = 12  # of the hash that distinguishes names
 
 
 class PathsBelow:
-    """Paths for names below a folder: never outside of it, never twice the same.
+    """Makes paths for names: never outside of the folder, and never the same path twice.
 
-    A name that fits stays as it is; of any other, what does not fit is replaced, and a hash of
-    the whole name is added, so that the path of a name does not depend on what came before. A
-    name that comes twice, or that some file system takes for another, gets a hash too.
+    A valid name is kept. In any other name, invalid parts are replaced and a hash of the whole
+    name is added, so that its path does not depend on earlier names. A name that comes twice, or
+    that some file system does not distinguish from another, gets a hash too.
     """
 
     def __init__(self, folder: Path, ending: str) -> None:
-        """Begin with no names.
+        """Start without names.
 
         Args:
-            folder: which need not be there yet.
-            ending: of all files, such as `.jpg`.
+            folder: the folder, which need not exist.
+            ending: ending of all files, such as `.jpg`.
         """
         self.folder, self.ending = folder, ending
         self._lock = Lock()
-        # Hashes of names instead of the names: a million of them take some 60 MB.
+        # Hashes of names, which take less memory than the names.
         self._files: set[int] = set()
         self._folders: set[int] = set()
-        self._taken: dict[int, int] = {}  # how often a name was found taken
+        self._taken: dict[int, int] = {}  # number of times that each name was already taken
 
     def take(self, name: str) -> Path:
-        """Return a new path for a name; safe to call from several threads."""
+        """Return a new path for a name; it may be called from several threads."""
         parts, fits = _parts(name, self.ending)
         raw = name.encode("utf-8", "surrogatepass")
         if not fits:
@@ -59,7 +59,7 @@ class PathsBelow:
         return self.folder.joinpath(*parts)
 
     def _claim(self, parts: list[str]) -> bool:
-        """Take a path, unless it or a part of it is taken for something else."""
+        """Reserve a path and return True, unless it conflicts with one that is reserved already."""
         spelled = "/".join(parts)
         key = unicodedata.normalize("NFC", unicodedata.normalize("NFC", spelled).casefold())
         folders = {hash(key[:at]) for at, letter in enumerate(key) if letter == "/"}
@@ -75,8 +75,8 @@ def make_folders(folder: Path, path: Path) -> None:
     """Make the folders that lead to a path below a folder; links below it are not followed.
 
     Raises:
-        DataError: a link, or a file, is where there is to be a folder.
-        OSError: they cannot be made.
+        DataError: a link or a file is in the place of a folder.
+        OSError: the folders cannot be made.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for part in path.relative_to(folder).parts[:-1]:
@@ -86,12 +86,12 @@ def make_folders(folder: Path, path: Path) -> None:
         except FileExistsError:
             if not stat.S_ISDIR(os.lstat(folder).st_mode):
                 raise DataError(
-                    f"{folder}: not a folder, or a link to one; remove it or name another"
+                    f"{folder}: not a folder, or a link to one; remove it or name another folder"
                 ) from None
 
 
 def _parts(name: str, ending: str) -> tuple[list[str], bool]:
-    """Return the parts of a path, the last without its ending, and whether the name fits."""
+    """Return the parts of a path, the last without its ending, and whether the name is valid."""
     every = name.replace("\\", "/").split("/")
     root = _ROOT.fullmatch(every[0]) if len(every) > 1 else None
     if root:
@@ -109,7 +109,7 @@ def _parts(name: str, ending: str) -> tuple[list[str], bool]:
 
 
 def _fitting(part: str) -> str:
-    """Return the name of a file or folder that every file system takes."""
+    """Return a name for a file or folder that is valid on every file system."""
     part = _cut(_UNFIT.sub("_", part), LONGEST_PART).rstrip(" .") or "_"
     return _cut(f"_{part}", LONGEST_PART) if _RESERVED.match(part) else part
 
@@ -120,5 +120,5 @@ def _told_apart(part: str, name: bytes, ending: str) -> str:
 
 
 def _cut(text: str, size: int) -> str:
-    """Return as much of a text as has no more bytes in UTF-8 than `size`."""
+    """Return the start of a text that has at most `size` bytes in UTF-8."""
     return text.encode()[:size].decode("utf-8", "ignore")

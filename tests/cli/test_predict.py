@@ -212,7 +212,7 @@ def test_a_sample_may_name_images_without_their_ending(
     ("names", "words"),
     [
         (["a.jpg", "x.jpg"], "sample.csv: 1 of the images it names are not there: x.jpg"),
-        (["a.jpg", "a.jpg"], "names a.jpg twice"),
+        (["a.jpg", "a.jpg"], "a.jpg is named twice"),
     ],
 )
 def test_a_sample_that_cannot_be_met_fails_before_scoring(
@@ -267,7 +267,7 @@ def test_a_model_that_gives_no_probabilities_is_refused(
 
     predictor = Predictor("fast")
     monkeypatch.setattr(predictor, "_session", Wrong())
-    with pytest.raises(ModelFileError, match="numbers outside 0 to 1"):
+    with pytest.raises(ModelFileError, match="an output of the model is not from 0 to 1"):
         predictor.predict(pictures / "a.jpg")
     monkeypatch.setattr(predictor, "_session", None)
     with pytest.raises(ModelFileError, match="the model fails"):
@@ -288,7 +288,7 @@ def test_a_model_that_gives_no_probabilities_is_refused(
         (["a.jpg", "--sample", "none.csv"], 3, "none.csv: No such file"),
         (["a.jpg", "-o", "none/sub.csv"], 3, "none"),
         (["a.jpg", "--thread", "1"], 2, "--thread"),
-        (["a.jpg", "-m", ""], 3, "no such model"),
+        (["a.jpg", "-m", ""], 3, "neither a model file nor a shipped"),
         (["a.jpg", "--on-error", ""], 2, "--on-error"),
         (["x" * 300], 3, "File name too long"),
         ([], 2, "name images, or a list of them with --from"),

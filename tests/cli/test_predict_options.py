@@ -183,7 +183,7 @@ def test_a_cache_is_asked_before_the_network(
         (["a.jpg", "--top", "0"], "--top"),
         (["a.jpg", "--top", "1", "--sample", "s.csv"], "--top: a submission has"),
         (["a.jpg", "--device", "openvino"], "pip install onnxruntime-openvino"),
-        (["a.jpg", "--device", "gpu"], "'gpu' is not one of auto, cpu"),
+        (["a.jpg", "--device", "gpu"], "--device: must be one of auto, cpu"),
     ],
 )
 def test_every_mistake_is_one_line(

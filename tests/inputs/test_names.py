@@ -83,7 +83,7 @@ def test_two_images_never_become_one() -> None:
 
 
 def test_a_name_that_fits_several_is_refused() -> None:
-    with pytest.raises(DataError, match=r"b may be images/b\.png or images/sub/b\.png: which"):
+    with pytest.raises(DataError, match=r"b may be images/b\.png or images/sub/b\.png; say which"):
         meant("b", *KEYS)
 
 

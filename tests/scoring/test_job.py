@@ -31,7 +31,7 @@ def test_a_job_writes_the_scores_of_the_predictor_and_counts_them(
     counts = job(pictures, destination=Destination(file)).run()
     assert (counts.scored, counts.failed, counts.model, counts.device) == (6, 1, "fast", "cpu")
     assert sum(counts.passed.values()) == 1
-    rows = list(csv.DictReader(file.open()))
+    rows = list(csv.DictReader(file.read_text().splitlines()))
     assert {row["image"]: row["target"] for row in rows} == {
         path.name: "" if path.stem == "broken" else repr(fast.predict(path).probability)
         for path in sorted(pictures.glob("*.jpg"))

@@ -218,7 +218,7 @@ def test_a_token_does_not_follow_a_redirection_to_elsewhere(
 
 def test_redirections_end(service: Service, tmp_path: Path) -> None:
     service.faults = [Fault("images.zip", faults.redirect("images.zip"), times=100)]
-    with pytest.raises(ServiceError, match="redirected without end"):
+    with pytest.raises(ServiceError, match="too many redirections"):
         download(service, tmp_path)
     service.faults = [Fault("images.zip", faults.redirect("http://example.org/images.zip"))]
     with pytest.raises(ServiceError, match=r"example\.org: .* without https"):
@@ -237,7 +237,7 @@ def test_redirections_end(service: Service, tmp_path: Path) -> None:
     ],
 )
 def test_a_url_that_would_show_tokens_is_refused(url: str) -> None:
-    with pytest.raises(UsageError, match="--url"):
+    with pytest.raises(UsageError, match=r"^url: "):
         Zindi(base_url=url)
 
 

@@ -19,6 +19,8 @@ from maskspot.datasets.labels import read_folders
 from maskspot.files import locked
 from maskspot.zindi import client as zindi
 from maskspot.zindi import http
+from maskspot.zindi.account import ZindiAccount
+from maskspot.zindi.fetch import FetchSource, fetch
 from tests import fake_zindi as faults
 from tests.fake_zindi import Fault, Service
 from tests.helpers import tiny_mobilenet
@@ -82,11 +84,23 @@ def test_it_joins_downloads_unpacks_and_says_what_there_is(
     assert len(read_folders([Path("data")])) == 160
 
 
+def test_a_program_fetches_as_the_command_does(service: Service, demo_data: Path) -> None:
+    Path("token").write_text(service.token)
+    account = ZindiAccount(url=service.url, token_file=Path("token"))
+    found = fetch("data", account=account)
+    assert same(Path("data"), demo_data)
+    assert (found.with_mask, found.without_mask, found.test) == (80, 80, 40)
+    assert (found.missing, found.extra, found.unreadable) == ([], [], [])
+    archives = FetchSource(sources=(Path("data"),))
+    assert fetch("copy", archives).complete
+    assert fetch("drawn", FetchSource(demo=True)).complete
+
+
 def test_files_that_were_known_otherwise_are_a_warning(cli: Cli, service: Service) -> None:
     """The demo's are not those that the service had."""
-    assert "warning: data/train_labels.csv: not the file that was known" in cli("fetch").err
+    assert "warning: data/train_labels.csv: differs from the file known" in cli("fetch").err
     service.slug = "spot-the-mask"
-    assert "not the file" not in cli("fetch", "other", "--competition", service.slug).err
+    assert "differs from" not in cli("fetch", "other", "--competition", service.slug).err
 
 
 def test_a_second_run_asks_for_nothing_and_changes_nothing(
@@ -231,7 +245,7 @@ def test_archives_on_disk_do_as_well_and_stay(
         (["--demo", "--from", "empty"], 2, "leave out --from"),
         (["--url", "http://example.org"], 2, "--url: http://example.org is not https"),
         (["--token-file", "none"], 2, "none: No such file"),
-        (["--token-file", "a.txt"], 2, "a.txt: that is no token"),
+        (["--token-file", "a.txt"], 2, "a.txt: not a token"),
         (["--competition", "none"], 4, "Competition not found"),
     ],
 )
@@ -297,10 +311,10 @@ def test_the_token_is_in_no_output_however_a_run_ends(
             result = cli(*words)
             seen += [result.out, result.err]
     assert any(f"auth_token={service.token}" in str(r.query) or r.query for r in service.requests)
-    monkeypatch.setattr("maskspot.zindi.http._answer", lambda response: 1 / 0)
+    monkeypatch.setattr("maskspot.zindi.http.answer", lambda response: 1 / 0)
     script = (
         "import logging; logging.basicConfig(level=0)\n"
-        "from maskspot.zindi import http; http._answer = lambda response: 1 / 0\n"
+        "from maskspot.zindi import http; http.answer = lambda response: 1 / 0\n"
         "import sys; sys.argv = ['maskspot', '-v', 'submit', 'data/sample_sub_v2.csv']\n"
         "from maskspot.cli import main; main()"
     )
@@ -318,6 +332,8 @@ def test_the_token_is_in_no_output_however_a_run_ends(
 def test_the_terminal_shows_a_bar_for_each_file(service: Service, tmp_path: Path) -> None:
     import pty
 
+    for name, content in service.files.items():
+        service.faults.append(Fault(name, faults.slow(before=0.3, rate=4 * len(content))))
     main, terminal = pty.openpty()
     running = subprocess.Popen(
         [sys.executable, "-m", "maskspot", "fetch", "data"],

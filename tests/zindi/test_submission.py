@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 pytest.importorskip("httpx", reason="needs maskspot[fetch]")
-from maskspot.errors import DataError
+from maskspot.errors import DataError, UsageError
 from maskspot.zindi import client as zindi
 from maskspot.zindi import http
-from maskspot.zindi.submission import check_submission
+from maskspot.zindi.account import ZindiAccount
+from maskspot.zindi.leaderboard import leaderboard
+from maskspot.zindi.submission import check_submission, submit
 from tests import fake_zindi as faults
 from tests.fake_zindi import Fault, Service
 
@@ -80,6 +82,26 @@ def test_a_dry_run_sends_nothing(cli: Cli, service: Service, sub: Path) -> None:
     assert service.requests == []
 
 
+def test_a_program_submits_and_asks_for_a_password_in_its_own_way(
+    service: Service, sub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MASKSPOT_ZINDI_TOKEN")
+    account = ZindiAccount(url=service.url)
+    with pytest.raises(UsageError, match="`token_file`"):
+        submit(sub, account=account)
+    sent = submit(sub, account=account, ask=lambda user: (service.username, service.password))
+    assert sent.id == service.submissions[0].id
+    assert (sent.public_score, sent.public_rank) == (
+        float(service.submissions[0].public_score or "nan"),
+        2,
+    )
+    named = ZindiAccount(url=service.url, user=service.username)
+    board = leaderboard(2, named, ask=lambda user: (str(user), service.password))
+    assert len(board.top) == 2
+    assert board.own
+    assert board.own.rank == 2
+
+
 def test_no_submission_is_spent_when_none_is_left(cli: Cli, service: Service, sub: Path) -> None:
     service.limit_today = 0
     result = cli("submit", sub)
@@ -107,7 +129,7 @@ def test_a_submission_whose_answer_is_lost_is_never_sent_twice(
     assert len(service.submissions) == arrived
     assert result.code == (0 if arrived else 4)
     if not arrived:
-        assert "did not arrive, as far as the service says" in result.err
+        assert "according to the service, the submission did not arrive" in result.err
 
 
 def test_a_submission_that_cannot_have_arrived_is_sent_again(
@@ -128,15 +150,15 @@ def test_a_submission_that_fails_says_why(cli: Cli, service: Service, sub: Path)
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        (ROWS[:2], "lacks images of sample.csv: 1, the first of them c.JPG"),
-        ([*ROWS, ["d.jpg", "0.5"]], "has images that sample.csv has not: 1, the first of them d"),
-        ([*ROWS, ROWS[0]], "names images twice: 1, the first of them a.jpg"),
-        (ROWS[::-1], "is not in the order of sample.csv: 2, the first of them c.JPG"),
-        ([["a.jpg", "nan"], *ROWS[1:]], r"no probability from 0 to 1: 1, .* a.jpg \(nan\)"),
-        ([["a.jpg", ""], *ROWS[1:]], "no probability"),
-        ([["a.jpg", "1.0000001"], *ROWS[1:]], "no probability"),
-        ([["a.jpg", "-inf"], *ROWS[1:]], "no probability"),
-        ([["a.jpg", "0,5"], *ROWS[1:]], "no probability"),
+        (ROWS[:2], "lacks images of sample.csv: 1, the first is c.JPG"),
+        ([*ROWS, ["d.jpg", "0.5"]], "has images that sample.csv lacks: 1, the first is d"),
+        ([*ROWS, ROWS[0]], "names images twice: 1, the first is a.jpg"),
+        (ROWS[::-1], "is not in the order of sample.csv: 2, the first is c.JPG"),
+        ([["a.jpg", "nan"], *ROWS[1:]], r"not probabilities from 0 to 1: 1, .* a.jpg \(nan\)"),
+        ([["a.jpg", ""], *ROWS[1:]], "not probabilities"),
+        ([["a.jpg", "1.0000001"], *ROWS[1:]], "not probabilities"),
+        ([["a.jpg", "-inf"], *ROWS[1:]], "not probabilities"),
+        ([["a.jpg", "0,5"], *ROWS[1:]], "not probabilities"),
     ],
 )
 def test_a_submission_unlike_the_sample_is_refused(

@@ -17,7 +17,8 @@ import time
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +26,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskspot.zindi.unpack import ArchiveError, Limits, unpack
+from maskspot.archives.limits import ArchiveError, ArchiveLimits
+from maskspot.progress import Silent, Step
+from maskspot.zindi.unpack import unpack
 
 FILES = {"a.jpg": b"first", "sub/b.jpg": b"", "sub/deep/c.jpg": bytes(range(256)) * 300}
 PACK: dict[str, Callable[[bytes], bytes]] = {
@@ -78,9 +81,23 @@ def stamps(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
-def refusal(archive: Path, folder: Path, limits: Limits | None = None) -> str:
+class Watching(Silent):
+    """A `Progress` that calls a function with each report of how many files are in place."""
+
+    def __init__(self, done: Callable[[int, int], object]) -> None:
+        self.done = done
+
+    @contextmanager
+    def step(self, name: str, unit: str = "", total: float | None = None) -> Iterator[Step]:
+        yield self
+
+    def update(self, done: float, total: float | None = None, note: str = "") -> None:
+        self.done(int(done), int(total or 0))
+
+
+def refusal(archive: Path, folder: Path, limits: ArchiveLimits | None = None) -> str:
     with pytest.raises(ArchiveError) as caught:
-        unpack(archive, folder, limits or Limits())
+        unpack(archive, folder, limits or ArchiveLimits())
     text = str(caught.value)
     assert text.isprintable()
     assert len(text) < 600
@@ -96,7 +113,9 @@ def refusal(archive: Path, folder: Path, limits: Limits | None = None) -> str:
 def test_every_format_is_told_by_its_content(tmp_path: Path, kind: str) -> None:
     archive = save(tmp_path / "data.bin", pack(kind, FILES))
     seen: list[tuple[int, int]] = []
-    names = unpack(archive, tmp_path / "images", done=lambda *counts: seen.append(counts))
+    names = unpack(
+        archive, tmp_path / "images", progress=Watching(lambda *counts: seen.append(counts))
+    )
     assert names == sorted(FILES)
     assert tree(tmp_path) == {
         "data.bin": archive.read_bytes(),
@@ -142,6 +161,11 @@ def test_what_systems_leave_behind_is_left_out_and_folders_alone_make_none(
 def test_backslashes_part_folders_as_they_do_on_windows(tmp_path: Path) -> None:
     archive = save(tmp_path / "x", pack("zip", {"images\\sub\\a.jpg": b"1"}))
     assert unpack(archive, tmp_path / "images") == ["sub/a.jpg"]
+
+
+def test_names_in_a_zip_are_utf_8_where_they_can_be_whatever_it_says(tmp_path: Path) -> None:
+    archive = save(tmp_path / "x", forge(Forged("é.jpg".encode()), Forged("ü.jpg".encode("cp437"))))
+    assert unpack(archive, tmp_path / "images") == ["é.jpg", "ü.jpg"]
 
 
 @pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT])
@@ -204,7 +228,7 @@ def test_any_tree_comes_back_whole_also_after_an_interruption(
         archive = save(place / "x", pack(kind, files))
         if most < len(files):
             with pytest.raises(KeyboardInterrupt):
-                unpack(archive, place / "to-be-filled", done=stop)
+                unpack(archive, place / "to-be-filled", progress=Watching(stop))
         assert unpack(archive, place / "to-be-filled") == sorted(files)
         archive.unlink()
         assert tree(place) == {f"to-be-filled/{name}": data for name, data in files.items()}
@@ -452,8 +476,8 @@ def test_a_hostile_or_damaged_archive_is_one_line_and_changes_nothing(
         (named("\x1b[2J"), r"'\x1b[2J' in it has characters"),
         (named("../" * 9999), "'../../../"),
         (overlapping(), "holds files that overlap"),
-        (gzip.compress(block(data=MIB * 8) + END, 9), "bytes for its size"),
-        (b"<html>" * 200, "x: is damaged, cut short, or no zip or tar; replace it"),
+        (gzip.compress(block(data=MIB * 8) + END, 9), "bytes, too many for its size"),
+        (b"<html>" * 200, "x: is damaged, cut short, or not a zip or tar archive; replace it"),
     ],
 )
 def test_the_line_names_what_is_wrong(tmp_path: Path, content: bytes, words: str) -> None:
@@ -464,20 +488,20 @@ def test_the_line_names_what_is_wrong(tmp_path: Path, content: bytes, words: str
 def test_limits_hold_to_the_file_and_to_the_byte(tmp_path: Path, kind: str) -> None:
     archive = save(tmp_path / "x", pack(kind, FILES))
     total = sum(map(len, FILES.values()))
-    for limits in (Limits(files=2), Limits(total=total - 1)):
+    for limits in (ArchiveLimits(files=2), ArchiveLimits(total=total - 1)):
         assert "holds more than" in refusal(archive, tmp_path / "images", limits)
-    assert len(unpack(archive, tmp_path / "images", Limits(files=3, total=total))) == 3
+    assert len(unpack(archive, tmp_path / "images", ArchiveLimits(files=3, total=total))) == 3
 
 
 def test_folders_count_too(tmp_path: Path) -> None:
     archive = save(tmp_path / "x", named(*(f"{'a/' * 25}{n}/{'b/' * 5}c" for n in range(9))))
-    assert "holds more than 20 files" in refusal(archive, tmp_path / "to", Limits(files=20))
+    assert "holds more than 20 files" in refusal(archive, tmp_path / "to", ArchiveLimits(files=20))
 
 
 def test_a_hundred_thousand_empty_files_are_refused_before_any_is_made(tmp_path: Path) -> None:
     content = gzip.compress(b"".join(block(b"%d" % n, b"") for n in range(20_000)) + END)
     assert "holds more than" in refusal(
-        save(tmp_path / "x", content), tmp_path / "to", Limits(files=10_000)
+        save(tmp_path / "x", content), tmp_path / "to", ArchiveLimits(files=10_000)
     )
     assert not (tmp_path / "to").exists()
 
@@ -530,7 +554,7 @@ def test_an_archive_that_changes_while_it_is_read_leaves_nothing(tmp_path: Path)
             save(archive, content)  # noqa: B023
 
         with pytest.raises(ArchiveError):
-            unpack(archive, tmp_path / "images", done=change)
+            unpack(archive, tmp_path / "images", progress=Watching(change))
         assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
@@ -588,7 +612,7 @@ def test_a_file_that_the_user_makes_meanwhile_is_not_replaced(tmp_path: Path) ->
             path.write_bytes(b"mine")
 
     with pytest.raises(ArchiveError, match=r"b\.jpg is in the way"):
-        unpack(archive, tmp_path / "images", done=make)
+        unpack(archive, tmp_path / "images", progress=Watching(make))
     assert path.read_bytes() == b"mine"
     path.unlink()
     unpack(archive, tmp_path / "images")
@@ -654,7 +678,7 @@ def test_whole_files_are_kept_after_an_interruption_and_the_rest_of_the_part_is_
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        unpack(archive, tmp_path / "images", done=stop)
+        unpack(archive, tmp_path / "images", progress=Watching(stop))
     assert not (tmp_path / "images").exists()
     marks = stamps(part)
     assert set(tree(part)) == set(list(files)[:8])
@@ -666,7 +690,8 @@ def test_whole_files_are_kept_after_an_interruption_and_the_rest_of_the_part_is_
     save(part / "old/er/stray.jpg", b"stray")
     (part / "1/away").symlink_to(tmp_path)
     counts: list[int] = []
-    unpack(archive, tmp_path / "images", done=lambda count, _: counts.append(count))
+    watching = Watching(lambda count, _: counts.append(count))
+    unpack(archive, tmp_path / "images", progress=watching)
     assert tree(tmp_path) == {
         "x": archive.read_bytes(),
         **{f"images/{name}": data for name, data in files.items()},

@@ -1,1 +1,1 @@
-"""Zip and tar archives from strangers: limits, and one way to read their entries."""
+"""Zip and tar archives that anyone may have made: limits, and one way to walk their entries."""

@@ -1,136 +1,154 @@
-"""What is in a zip or a tar, whoever made it: each entry, and its content, read with suspicion."""
+"""The entries of a zip or tar archive, which is recognised by its content."""
 
-import errno
-import importlib
 import os
+import posixpath
 import stat
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import IO, TypeVar
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from typing import IO, Literal
 
-from maskspot.archives.limits import BLOCK, ArchiveError, Bounded, check_zip, fault
-from maskspot.inputs.archives import read_pax
+from maskspot.archives.limits import LIMITS, ArchiveLimits, Bounded, explained
 
-Entry = tuple[str, int, int | None, Iterator[bytes]]
-"""A file as it is listed, or a folder, which ends in a slash: name, size, CRC-32 if that is listed
-too, and content, to be read before the next entry."""
+TAR_BLOCK = 512
+"""Bytes of a block of a tar."""
 
-Walk = Callable[[], Iterator[Entry]]
-"""Gives the entries of an archive from its start, each time it is called."""
-
-_TAPE, _MEGA = 512, 2**20  # bytes of a tar's blocks, of a MiB
+_ZIP = (b"PK\3\4", b"PK\5\6")
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\0": "lzma"}
-_ENCRYPTED = 0x41
-_SPARSE = b"GNU.sparse"
-_PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE, tarfile.DIRTYPE)
-_T = TypeVar("_T")
 
 
-def walk_archive(stream: IO[bytes], ratio: int) -> Iterator[Entry]:
-    """Give the entries of a zip or tar (also gz, bz2, xz), told by its content, from its start.
+@dataclass(frozen=True, slots=True)
+class ArchiveEntry:
+    """An entry of an archive, as the archive describes it: nothing of this can be trusted.
+
+    Attributes:
+        name: path of the entry, which may lead anywhere; that of a folder ends in a slash.
+        kind: what the entry is.
+        size: bytes of the content, unpacked.
+        blocks: yields the content block by block, and raises `ArchiveError` where it is damaged.
+        lasting: whether `blocks` may be called later, and in any thread; otherwise it must be
+            called before the next entry is taken.
+        packed: bytes of the content in the archive, if each entry is compressed on its own.
+        crc: CRC-32 of the content, if the archive lists it.
+        target: for a link, the path that it leads to, from the root of the archive; "" if that
+            is outside of it.
+        obstacle: why the content cannot be read, such as "encrypted"; "" if it can.
+        compression: how the entry itself is compressed, "" if it is not; unpacking a block of
+            an "other" compression may take any amount of memory.
+    """
+
+    name: str
+    kind: Literal["file", "folder", "link", "other"]
+    size: int
+    blocks: Callable[[], Iterator[bytes]]
+    lasting: bool
+    packed: int | None = None
+    crc: int | None = None
+    target: str = ""
+    obstacle: str = ""
+    compression: Literal["", "deflate", "other"] = ""
+
+    def exceeds(self, limits: ArchiveLimits) -> bool:
+        """Return whether the entry would grow too much, as far as its sizes are listed."""
+        return self.packed is not None and self.size > limits.growth(self.packed)
+
+
+def walk_archive(
+    path: str, limits: ArchiveLimits = LIMITS, check_end: bool = False
+) -> Iterator[ArchiveEntry]:
+    """Yield the entries of a zip or tar (also gz, bz2, xz) one after another.
+
+    Only the limits on the size of the whole archive, and the number of entries of a zip, are
+    checked here. Entries of a zip come as its directory lists them.
 
     Args:
-        stream: the file.
-        ratio: bytes unpacked for each one packed, as in `archive.Limits`.
+        path: the archive.
+        limits: how much it may hold.
+        check_end: refuse a tar with more data after its end.
 
     Raises:
-        ArchiveError: it is damaged, or has something in it that is no plain file or folder.
+        ArchiveError: it is damaged, or too large for its size, or its members share bytes.
+        OSError: it cannot be read.
+        ImportError: this Python lacks the module for a compression.
     """
-    stream.seek(0)
-    head = stream.read(6)
-    stream.seek(0)
-    size = os.fstat(stream.fileno()).st_size
-    if head.startswith((b"PK\3\4", b"PK\5\6")):
-        return _sane(_walk_zip(stream, ratio))
-    for magic, module in _COMPRESSED.items():
-        if head.startswith(magic):  # not imported before, as a Python may lack it
-            stream = importlib.import_module(module).open(stream)
-    return _sane(_walk_tar(Bounded(stream, max(_MEGA, size * ratio))))
+    return explained(_walk(path, limits, check_end))
 
 
-def _walk_zip(stream: IO[bytes], ratio: int) -> Iterator[Entry]:
-    with zipfile.ZipFile(stream) as source:
-        check_zip(source.infolist())
-        for info in source.infolist():
-            name = info.orig_filename  # `filename` has been mended, in ways that vary
-            kind = stat.S_IFDIR if name.endswith(("/", "\\")) else stat.S_IFREG
-            if stat.S_IFMT(info.external_attr >> 16) not in (0, kind):
-                raise fault("is a link or another thing that is no file", name)
-            if info.flag_bits & _ENCRYPTED:
-                raise fault("is encrypted", name)
-            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise fault("is compressed in an unusual way", name)
-            if info.file_size > max(_MEGA, ratio * info.compress_size):
-                raise fault(f"would grow more than {ratio} times", name)
-            yield name, info.file_size, info.CRC, _sane(_unzip(source, info), name)
+def _walk(path: str, limits: ArchiveLimits, check_end: bool) -> Iterator[ArchiveEntry]:
+    if is_zip(path):
+        from maskspot.archives.zip import walk_zip
 
+        yield from walk_zip(path, limits)
+        return
+    from maskspot.archives.tar import walk_tar
 
-def _unzip(source: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    with source.open(info) as file:  # which gives file_size at most
-        while block := file.read(BLOCK):
-            yield block
-
-
-def _walk_tar(stream: Bounded) -> Iterator[Entry]:
-    """Read forwards only; TarFile seeks, trusts sizes, and takes damage for the end."""
-    said: dict[bytes, bytes] = {}  # of the next file, instead of what its header says
-    while any(header := b"".join(_take(stream, _TAPE))):
-        info = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
-        size = info.size
-        if info.type in (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME) and size <= _MEGA:
-            text = b"".join(_take(stream, size))
-            is_pax = info.type == tarfile.XHDTYPE
-            said |= read_pax(text) if is_pax else {b"path": text.partition(b"\0")[0]}
-        elif info.type in (tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK):
-            measure(_take(stream, size))
+    with open(path, "rb") as file:
+        stream = _unpacked(file)
+        if stream is file:
+            yield from walk_tar(file, check_end, path)
         else:
-            path = said.get(b"path", info.name.encode("utf-8", "surrogateescape"))
-            name = path.decode("utf-8", "surrogateescape") + "/" * info.isdir()
-            size = 0 if info.isdir() else int(said.get(b"size", size))
-            if info.type not in _PLAIN or _SPARSE in said:
-                raise fault("is a link or another thing that is no file", name)
-            content = _sane(_take(stream, size), name)
-            yield name, size, None, content
-            measure(content)
-            said = {}
-        measure(_take(stream, -size % _TAPE))
-    while rest := stream.read(BLOCK):
-        if rest.strip(b"\0"):
-            raise ValueError("more after the end")
+            most = limits.growth(os.fstat(file.fileno()).st_size)
+            yield from walk_tar(Bounded(stream, most), check_end)
 
 
-def _take(stream: Bounded, size: int) -> Iterator[bytes]:
-    """Give the next bytes of a tar."""
-    if size < 0:
-        raise ValueError(size)
-    while size:
-        block = stream.read(min(size, BLOCK))
-        size -= len(block)
-        if not block:
-            raise EOFError
-        yield block
+def is_zip(path: str) -> bool:
+    """Return whether a file begins as a zip does."""
+    with open(path, "rb") as file:
+        return file.read(4) in _ZIP
 
 
-def _sane(items: Iterator[_T], name: str = "") -> Iterator[_T]:
-    """Make one error of the dozen that reading raises over damage."""
+def is_archive(path: str) -> bool:
+    """Return whether a file is a zip or a tar (also gz, bz2, xz), judged by its content."""
     try:
-        yield from items
-    except ArchiveError:
-        raise
-    except Exception as error:
-        # Of damage comes an OSError without a number, or that of a seek to nowhere.
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-            raise
-        raise fault("is damaged, cut short, or no zip or tar", name) from error
+        # Reading from a pipe would consume its content.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return False
+        with open(path, "rb") as file:
+            head = file.read(TAR_BLOCK)
+            if head.startswith(_ZIP) or _is_tar(head):
+                return True
+            if not head.startswith(tuple(_COMPRESSED)):
+                return False
+            try:
+                return _is_tar(_unpacked(file).read(TAR_BLOCK))
+            except Exception:  # damaged from the start, which `walk_archive` reports
+                return True
+    except (OSError, ValueError):
+        return False
 
 
-def measure(blocks: Iterable[bytes], write: Callable[[bytes], object] = len) -> tuple[int, int]:
-    """Pass blocks on; give their size and CRC-32."""
-    size = crc = 0
-    for block in blocks:
-        size += len(block)
-        crc = zlib.crc32(block, crc)
-        write(block)
-    return size, crc
+def clean(name: str) -> str:
+    """Return the name of an entry without empty parts and single dots."""
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
+def link_target(name: str, target: str) -> str:
+    """Return the path that a symbolic link leads to, from the root; "" if it is outside.
+
+    Args:
+        name: of the link.
+        target: what the link contains.
+    """
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(clean(name)), target))
+    return "" if path.startswith(("/", "../")) or path in (".", "..") else path
+
+
+def _is_tar(header: bytes) -> bool:
+    """Return whether the first block of a tar has the checksum that it states."""
+    try:
+        stated = int(header[148:156].strip(b" \0"), 8)
+    except ValueError:
+        return False
+    return len(header) == TAR_BLOCK and stated == sum(header[:148]) + 256 + sum(header[156:])
+
+
+def _unpacked(file: IO[bytes]) -> IO[bytes]:
+    """Return the stream that a file is the compressed form of, or else the file at its start."""
+    file.seek(0)
+    head = file.read(6)
+    file.seek(0)
+    for magic, module in _COMPRESSED.items():
+        if head.startswith(magic):  # imported only here, as some builds of Python lack it
+            stream: IO[bytes] = import_module(module).open(file)
+            return stream
+    return file

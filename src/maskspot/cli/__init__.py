@@ -26,7 +26,7 @@ COMMANDS = {
     "compare": "compare",
     "info": "info",
     "submit": "submit",
-    "leaderboard": "submit",
+    "leaderboard": "leaderboard",
     "serve": "serve",
 }
 """Each command, and the module here that it is in."""

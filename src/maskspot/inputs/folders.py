@@ -1,4 +1,4 @@
-"""The images of a folder, in natural order, one after another: memory is flat however many."""
+"""The images of a folder in natural order; memory does not grow with their number."""
 
 import errno
 import fnmatch
@@ -18,26 +18,26 @@ SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),
     *(".tif", ".tiff", ".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2"),
 )
-"""File endings, in lower case, by which a folder's images are told from its other files; also of
-formats that are not decoded, so that each is named rather than passed over."""
+"""File endings, in lower case, of images; also of formats that are not decoded, so that such
+files are reported as unsupported instead of being left out."""
 
 HIDDEN = "hidden"
 NO_IMAGE = "not named as images"
 NO_FILE = "neither file nor folder"
 LINKED_FOLDER = "linked as folders"
-"""Why something in a folder or an archive is passed over."""
+"""Reasons why something in a folder or an archive is left out."""
 
-_RUN = 2_000  # names that are sorted in memory at once
-_OPEN = 64  # sorted runs that are merged at once, each of them an open file
+_RUN = 2_000  # names that are sorted in memory
+_OPEN = 64  # sorted runs that are merged together, each an open file
 
 _DIGITS = re.compile(r"([0-9]+)")
-_Entry = tuple[str, bool]  # its name; is it a folder?
-_Wanted = Callable[[str], bool]  # of a path inside the folder
+_Entry = tuple[str, bool]  # name, and whether it is a folder
+_Wanted = Callable[[str], bool]  # called with a path inside the folder
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a walk comes by.
+    """A file that a walk found, or a folder that it could not list.
 
     Attributes:
         name: the path inside the folder, with forward slashes.
@@ -49,26 +49,26 @@ class Found:
 
 
 def is_image(name: str) -> bool:
-    """Say whether a name has the ending of an image."""
+    """Return whether a name has the ending of an image."""
     return name.lower().endswith(SUFFIXES)
 
 
 def is_hidden(name: str) -> bool:
-    """Say whether a path is a hidden file's, or in a hidden folder."""
+    """Return whether a path is hidden, or inside a hidden folder."""
     return any(part.startswith(".") and part not in (".", "..") for part in name.split("/"))
 
 
 def natural_key(name: str) -> tuple[list[Any], str]:
-    """Return what sorts names as people do, img2 before img10; a total order of all strings."""
-    key: list[Any] = _DIGITS.split(name)  # text and digits in turns: like meets like
+    """Return a sort key for natural order, img2 before img10, which is total for all strings."""
+    key: list[Any] = _DIGITS.split(name)  # text and digits alternate, so that types match
     for at in range(1, len(key), 2):
         digits = key[at].lstrip("0")
-        key[at] = len(digits), digits  # in the order of int(), which refuses long ones
+        key[at] = len(digits), digits  # ordered as int() would be, which refuses long numbers
     return key, name
 
 
 def path_key(path: str) -> list[tuple[list[Any], str]]:
-    """Return what sorts paths as a walk comes by them."""
+    """Return a sort key for paths, in the order of a walk."""
     return [natural_key(part) for part in path.split("/")]
 
 
@@ -78,20 +78,20 @@ def walk(
     opened: _Wanted = lambda path: True,
     passed: Counter[str] | None = None,
 ) -> Iterator[Found]:
-    """Give the files in a folder and below it, depth first, each folder in natural order.
+    """Yield the files in a folder and below it, depth first, each folder in natural order.
 
-    Hidden files and folders, and what is no file, are left out. Links to files are followed,
-    links to folders are not, so there is no way to go in circles.
+    Hidden files and folders, and special files, are left out. Links to files are followed; links
+    to folders are not, so that a walk always ends.
 
     Args:
-        folder: where to start.
-        wanted: which files to give, by their path inside the folder.
-        opened: which folders to look into, likewise.
+        folder: the folder.
+        wanted: returns whether to yield a file, given its path inside the folder.
+        opened: returns whether to enter a folder, given its path inside the folder.
         passed: counts what is left out, by reason.
 
     Raises:
-        OSError: the folder cannot be listed; one below it is a `Found` with the error.
-        DataError: there is no room to sort a large folder.
+        OSError: the folder cannot be listed; a folder below it becomes a `Found` with the error.
+        DataError: there is no disk space to sort a large folder.
     """
     take = partial(_take, wanted=wanted, opened=opened, passed=passed)
     levels = [("", _entries(folder, "", take))]
@@ -118,31 +118,31 @@ def walk(
 
 
 def has_pattern(text: str) -> bool:
-    """Say whether a path has any of the letters that make it a pattern."""
+    """Return whether a path contains a character that makes it a pattern."""
     return any(letter in text for letter in "*?[")
 
 
 def own_ending(pattern: str) -> bool:
-    """Say whether a pattern says how its files end, as `*.dat` does: then it takes them all."""
+    """Return whether a pattern ends in a file ending, as `*.dat` does; it then matches any file."""
     ending = os.path.splitext(pattern)[1]
     return len(ending) > 1 and not has_pattern(ending)
 
 
 def walk_pattern(pattern: str) -> tuple[str, Iterator[Found]]:
-    """Find what fits a pattern, and all that is in the folders that fit it.
+    """Find the files that match a pattern, and those in folders that match it.
 
-    It is one walk with a filter: nothing comes twice, everything comes in order.
+    It is one walk with a filter, so that files come in order and none comes twice.
 
     Args:
-        pattern: with `*`, `?`, `[a-z]`, and `**` for any folders, or none.
+        pattern: a path with `*`, `?`, `[a-z]`, and `**` for any number of folders.
 
     Returns:
-        The part of the pattern before the first folder or file that varies, and a walk of that.
+        The leading part of the pattern without such characters, and a walk of that folder.
     """
     parts = pattern.split("/")
     first = next(at for at, part in enumerate(parts) if has_pattern(part))
     prefix, parts = "".join(part + "/" for part in parts[:first]), parts[first:]
-    # Two in a row say no more than one, and each takes its time.
+    # Two `**` in a row mean the same as one, but take longer.
     parts = [part for at, part in enumerate(parts) if part != "**" or parts[at - 1 : at] != ["**"]]
     every = own_ending(pattern)
 
@@ -155,7 +155,7 @@ def walk_pattern(pattern: str) -> tuple[str, Iterator[Found]]:
 
 
 def _covers(parts: list[str], names: list[str]) -> bool:
-    """Does the pattern fit the path, or a folder that it is in?"""
+    """Return whether the pattern matches the path, or a folder that contains it."""
     if not parts:
         return True
     if parts[0] == "**":
@@ -164,7 +164,7 @@ def _covers(parts: list[str], names: list[str]) -> bool:
 
 
 def _leads(parts: list[str], names: list[str]) -> bool:
-    """Can the pattern fit anything in this folder?"""
+    """Return whether the pattern can match anything in this folder."""
     if not parts or not names or parts[0] == "**":
         return True
     return fnmatch.fnmatch(names[0], parts[0]) and _leads(parts[1:], names[1:])
@@ -173,7 +173,7 @@ def _leads(parts: list[str], names: list[str]) -> bool:
 def _entries(
     folder: str, prefix: str, take: "Callable[[os.DirEntry[str], str], _Entry | None]"
 ) -> Generator[_Entry, None, None]:
-    """Give what to take of one folder, sorted: in memory, or else through temporary files."""
+    """Yield the entries to take from one folder, sorted in memory or in temporary files."""
     runs: list[IO[str]] = []
     entries: list[_Entry] = []
     try:
@@ -207,8 +207,7 @@ def _take(
     if name.startswith("."):
         why = HIDDEN
     elif entry.is_dir(follow_symlinks=False):
-        # Windows' junctions are links to folders that say they are folders.
-        if not getattr(entry, "is_junction", bool)():
+        if not _is_junction(entry):
             return (name, True) if opened(prefix + name) else None
         why = LINKED_FOLDER
     elif not wanted(prefix + name):
@@ -222,6 +221,11 @@ def _take(
     return None
 
 
+def _is_junction(entry: "os.DirEntry[str]") -> bool:
+    """Return whether an entry is one of Windows' links to folders, which appear as folders."""
+    return hasattr(entry, "is_junction") and entry.is_junction()  # from Python 3.12 on
+
+
 def _is_linked_folder(entry: "os.DirEntry[str]") -> bool:
     try:
         return entry.is_symlink() and entry.is_dir()
@@ -233,7 +237,7 @@ def _is_file(entry: "os.DirEntry[str]") -> bool:
     try:
         return entry.is_file()
     except OSError as error:
-        # A link to itself is nothing; of all else the reader shall say what is wrong.
+        # A link to itself is left out; the reader reports all other errors.
         return error.errno != errno.ELOOP
 
 
@@ -242,12 +246,12 @@ def _order(entry: _Entry) -> tuple[list[Any], str]:
 
 
 def _spill(entries: Iterable[_Entry]) -> IO[str]:
-    """Put sorted entries into a file that is gone when it is closed."""
+    """Write sorted entries into a file that is deleted when it is closed."""
     import json
     import tempfile
 
     with _room():
-        # JSON in ASCII keeps any name: with line ends in it, or no UTF-8.
+        # ASCII JSON keeps any name, even with line ends or invalid UTF-8.
         file = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115
         try:
             file.writelines(f"{json.dumps(entry)}\n" for entry in entries)
@@ -269,10 +273,11 @@ def _unspill(file: IO[str]) -> Iterator[_Entry]:
 
 @contextmanager
 def _room() -> Iterator[None]:
-    """Keep errors of temporary files apart from those of the folder."""
+    """Turn errors of temporary files into errors unlike those of the folder."""
     try:
         yield
     except OSError as error:
         raise DataError(
-            f"no room to sort a large folder ({error.strerror}); set TMPDIR to a roomier folder"
+            f"no disk space to sort a large folder ({error.strerror}); set TMPDIR to a folder that "
+            "has more"
         ) from None

@@ -1,4 +1,4 @@
-"""What a user may point at: images, folders, patterns, archives, URLs, and lists of these."""
+"""Finds the images that arguments name: files, folders, patterns, archives, URLs and lists."""
 
 import errno
 import os
@@ -31,10 +31,10 @@ class Item:
     """One image to score.
 
     Attributes:
-        name: what its `Score` calls it.
-        load: gives the image, where and when it is read; it is called in a worker thread, once,
-            and raises `ImageError` or OSError where there is none.
-        path: the local file that it is read from (of an archive's member: the archive), else None.
+        name: the name of the image in its `Score`.
+        load: returns the image; it is called once, in a worker thread, and raises `ImageError` or
+            OSError if the image cannot be read.
+        path: the local file that it is read from (the archive, for its members), else None.
     """
 
     name: str
@@ -43,25 +43,25 @@ class Item:
 
 
 def find_items(arguments: Sequence[str], passed: Counter[str] | None = None) -> Iterator[Item]:
-    """Give the images that the arguments name, one after another, in the order of the arguments.
+    """Yield the images that the arguments name, one after another, in the order of the arguments.
 
     An argument is a file, a folder, a pattern such as `photos/**/*.jpg`, a zip or tar (told by
     its content), a URL, or `-` for an image on standard input. A folder stands for the images in
     it and below it, told by their endings, in natural order; hidden files and folders are left
-    out, links to folders not followed, archives not opened. A file that is named itself needs no
-    ending, but must exist: all arguments are checked before the first image is given. Memory does
-    not grow with the number of images, but for the directories of zips and of what lies at URLs.
+    out, links to folders are not followed, and archives are not opened. A file that is named
+    itself needs no ending, but must exist: all arguments are checked before the first image is
+    yielded. Memory does not grow with the number of images, except for listings of zips and URLs.
 
-    The name is the path inside the folder or archive where one is all there is, and otherwise the
-    path as it was written; always with forward slashes, and without what is secret in a URL.
+    The name of an image is its path inside the folder or archive if that is the only argument,
+    else the path as it was written; always with forward slashes, and without secrets in URLs.
 
     Args:
-        arguments: what is named.
-        passed: counts what is left out of folders and archives, by reason.
+        arguments: files, folders, patterns, archives, URLs, or `-`.
+        passed: counts, by reason, what is left out of folders and archives.
 
     Raises:
         UsageError: an argument is empty, `-` comes twice, or a package for a URL is missing.
-        DataError: an argument does not exist, has no image in it, cannot be listed, or is a
+        DataError: an argument does not exist, contains no image, cannot be listed, or is a
             damaged archive.
         DownloadError: a URL cannot be listed.
     """
@@ -79,10 +79,10 @@ def find_items(arguments: Sequence[str], passed: Counter[str] | None = None) -> 
 
 
 def items_from(paths: Iterable[str], passed: Counter[str] | None = None) -> Iterator[Item]:
-    """Give the images that a list names, in its order, each named as it is written there.
+    """Yield the images that a list names, in its order, each named as it is written there.
 
-    Folders, archives and URLs stand for what is in them, as they do for `find_items`, which has
-    the errors too; patterns and `-` are no more than names of files.
+    Folders, archives and URLs stand for their images, as in `find_items`, which raises the same
+    errors; patterns and `-` are taken as names of files.
     """
     for path in paths:
         yield from _named(path, alone=False, passed=passed)
@@ -93,13 +93,13 @@ def find_images(arguments: Sequence[Path]) -> dict[str, Path]:
 
     A folder stands for the images in it and below it, told by their endings; hidden files and
     folders are left out, and links to folders are not followed. A file that is named itself
-    needs no ending, nor to exist: it is for the reader to say what is wrong with it.
+    needs no ending, and is not checked.
 
-    The name is the path inside the folder where one folder is all there is, and otherwise the
-    path as it was written; always with forward slashes.
+    The name of an image is its path inside the folder if that is the only argument, else the path
+    as it was written; always with forward slashes.
 
     Raises:
-        DataError: a folder has no image in it, or cannot be listed.
+        DataError: a folder contains no image, or cannot be listed.
     """
     found: dict[str, Path] = {}
     alone = len(arguments) == 1
@@ -110,22 +110,22 @@ def find_images(arguments: Sequence[Path]) -> dict[str, Path]:
         for item in _in_folder(os.fspath(argument), alone):
             if item.path is None:
                 where = argument / item.name if alone else item.name
-                raise DataError(f"{where}: a folder that cannot be listed")
+                raise DataError(f"{where}: the folder cannot be listed")
             found[item.name] = item.path
     return dict(sorted(found.items()))
 
 
 def _check_exists(argument: str) -> None:
-    """Refuse a mistyped path before any work: what it was to replace must stay."""
+    """Refuse a mistyped path before any work, so that earlier results are not replaced."""
     path = _local_path(argument)
     if argument in ("", "-") or _is_url(path) or _is_pattern(path):
         return
     try:
         os.stat(path)
     except OSError as error:
-        if error.errno in _ABSENT:  # of all else the reader says what is wrong
+        if error.errno in _ABSENT:  # the reader reports all other errors
             raise DataError(f"{argument}: {error.strerror}; nothing was written") from None
-    except ValueError:  # a NUL in it
+    except ValueError:  # the path contains a NUL
         return
 
 
@@ -142,11 +142,12 @@ def _is_url(argument: str) -> bool:
 
 
 def _named(name: str, alone: bool, passed: Counter[str] | None = None) -> Iterator[Item]:
-    """Give what one argument that is no pattern stands for."""
-    from maskspot.inputs.archives import is_archive, members
+    """Yield the images that one argument, which is not a pattern, stands for."""
+    from maskspot.archives.entries import is_archive
+    from maskspot.inputs.archives import members
 
     if not name:
-        raise UsageError("an input has no name; name an image, a folder, an archive or a URL")
+        raise UsageError("an argument is empty; name an image, a folder, an archive or a URL")
     local = _local_path(name)
     path = Path(local)
     if _is_url(local):
@@ -156,7 +157,7 @@ def _named(name: str, alone: bool, passed: Counter[str] | None = None) -> Iterat
             yield Item(shown, load)
     elif os.path.isdir(local):
         yield from _in_folder(local, alone, passed)
-    elif not is_image(local) and is_archive(local):  # so that no image is opened twice
+    elif not is_image(local) and is_archive(local):  # images are not opened here
         prefix = "" if alone else _posix(name, "/")
         found = (Item(prefix + shown, load, path) for shown, load in members(local, passed))
         yield from _some(found, f"{name}: no images in this archive ({', '.join(SUFFIXES)})")
@@ -165,7 +166,7 @@ def _named(name: str, alone: bool, passed: Counter[str] | None = None) -> Iterat
 
 
 def _local_path(name: str) -> str:
-    """Return the path that a `file:` URL stands for; anything else is what it is.
+    """Return the path that a `file:` URL stands for, or any other name unchanged.
 
     Spark and Java write such URLs with one slash.
     """
@@ -188,13 +189,13 @@ def _in_folder(folder: str, alone: bool, passed: Counter[str] | None = None) -> 
 
 
 def _fitting(pattern: str) -> Iterator[Item]:
-    """Give what a pattern stands for: files by it, archives too where it says how they end."""
+    """Yield the files that match a pattern; archives are opened if it ends in a file ending."""
     prefix, found = walk_pattern(_posix(pattern))
     items = _files(found, prefix or os.curdir, prefix)
     if own_ending(pattern):
         named = (_named(item.name, alone=False) if item.path else [item] for item in items)
         items = (item for each in named for item in each)
-    yield from _some(items, f"{pattern}: no images fit this pattern")
+    yield from _some(items, f"{pattern}: no images match this pattern")
 
 
 def _files(found: Iterator[Found], folder: str, prefix: str) -> Iterator[Item]:
@@ -215,13 +216,13 @@ def _file(name: str, path: Path) -> Item:
 
 def _unlisted(name: str, error: OSError) -> Item:
     def load() -> "ImageSource":
-        raise ImageError(f"a folder that cannot be listed: {error.strerror}")
+        raise ImageError(f"the folder cannot be listed: {error.strerror}")
 
     return Item(name, load)
 
 
 def _some(items: Iterator[Item], otherwise: str) -> Iterator[Item]:
-    """Give what there is; if that is nothing, it is an error."""
+    """Yield the items; raise an error if there are none."""
     count = 0
     for count, item in enumerate(items, 1):  # noqa: B007
         yield item
@@ -230,6 +231,6 @@ def _some(items: Iterator[Item], otherwise: str) -> Iterator[Item]:
 
 
 def _posix(name: str, end: str = "") -> str:
-    """Return a path with forward slashes, and one at its end if that is asked for."""
+    """Return a path with forward slashes, ending in `end`."""
     name = name.replace(os.sep, "/")
     return name if name.endswith(end) else name + end

@@ -1,4 +1,4 @@
-"""Lists of images: text, a path or URL to a line or between NULs, or a column of a CSV."""
+"""Lists of images: text with one path or URL per line or before each NUL, or a column of a CSV."""
 
 import sys
 from collections.abc import Iterator
@@ -9,27 +9,27 @@ from maskspot.errors import DataError, UsageError
 from maskspot.inputs.folders import is_image
 
 COLUMNS = ("source", "image", "path", "id")
-"""Columns that are taken where none is named, the first there is, whatever their case."""
+"""Columns that are looked for, in this order, if none is named; case is ignored."""
 
 _BLOCK, _MEGA = 2**16, 2**20
 _MARK = b"\xef\xbb\xbf"
 
 
 def listed(source: str, column: str | None = None) -> Iterator[str]:
-    """Give the paths and URLs of a list, as they are written in it, as it is read.
+    """Yield the paths and URLs of a list as they are written in it, while it is read.
 
-    A list is text in UTF-8 with one to a line, or with a NUL after each if there is a NUL in its
-    first line; blank lines are passed over. Where a column is named, or the file's name ends in
-    `.csv`, it is a CSV with a header, as `csv_tables` reads it. A relative path
-    starts at the current folder, wherever the list lies.
+    A list is UTF-8 text with one path per line, or with a NUL after each path if its first line
+    contains a NUL; blank lines are skipped. If a column is named, or the name of the file ends in
+    `.csv`, it is a CSV with a header, as `csv_tables` reads it. Relative paths start at the
+    current folder, wherever the list is.
 
     Args:
         source: the file, or `-` for standard input.
-        column: of a CSV; else the first of `COLUMNS` that it has, or its only one.
+        column: the column of a CSV; by default the first of `COLUMNS`, or the only column.
 
     Raises:
-        UsageError: the file is not such a list, or has no such column.
-        DataError: it cannot be read, names nothing, or a row of the CSV is damaged.
+        UsageError: the file is not such a list, or lacks the column.
+        DataError: it cannot be read, is empty, or a row of the CSV is damaged.
     """
     count = 0
     with _opened(source) as stream:
@@ -38,7 +38,7 @@ def listed(source: str, column: str | None = None) -> Iterator[str]:
         for count, path in enumerate(paths, 1):  # noqa: B007
             yield path
     if not count:
-        raise DataError(f"--from: {source}: names no images; it needs one to a line")
+        raise _bad_data(f"{source}: names no images; it needs one per line")
 
 
 @contextmanager
@@ -46,24 +46,24 @@ def _opened(source: str) -> Iterator[IO[bytes]]:
     if source == "-":
         yield sys.stdin.buffer
         return
-    if "://" in source:  # not shown, as it may have a password in it
-        raise UsageError("--from: a list is a file or - for standard input, not a URL")
+    if "://" in source:  # not shown, as it may contain a password
+        raise _invalid("a list is a file, or - for standard input, not a URL")
     try:
         stream = open(source, "rb")  # noqa: SIM115
     except (OSError, ValueError) as error:
-        raise DataError(f"--from: {source}: {getattr(error, 'strerror', error)}") from None
+        raise _bad_data(f"{source}: {getattr(error, 'strerror', error)}") from None
     with stream:
         yield stream
 
 
 def _lines(stream: IO[bytes], source: str) -> Iterator[str]:
-    # read1, as a program at the other end of a pipe may not be done yet.
+    # read1 does not wait for a program that is still writing to a pipe.
     read = stream.read1  # type: ignore[attr-defined]
     rest = b""
     while b"\n" not in rest and b"\0" not in rest and len(rest) <= _MEGA and (more := read(_BLOCK)):
         rest += more
     if rest.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UsageError(f"--from: {source}: this is UTF-16; save it as UTF-8")
+        raise _invalid(f"{source}: this is UTF-16; save it as UTF-8")
     rest = rest.removeprefix(_MARK)
     end = b"\0" if b"\0" in rest else b"\n"
     more = rest
@@ -71,7 +71,7 @@ def _lines(stream: IO[bytes], source: str) -> Iterator[str]:
         *whole, rest = rest.split(end)
         yield from _texts(whole, end)
         if len(rest) > _MEGA:
-            raise UsageError(f"--from: {source}: no list of paths: a line is over a megabyte")
+            raise _invalid(f"{source}: not a list of paths, as a line is longer than a megabyte")
         more = read(_BLOCK)
         rest += more
     yield from _texts([rest], end)
@@ -99,13 +99,13 @@ def _cells(stream: IO[bytes], source: str, column: str | None) -> Iterator[str]:
         at = _find_column(header, source, column)
         for row in rows:
             if len(row) <= at:
-                raise DataError(f"--from: {source}, row {row.number}: no column {header[at]}")
+                raise _bad_data(f"{source}, row {row.number}: no column {header[at]}")
             if row[at].strip():
                 yield row[at]
     except csv.Error as error:
-        raise DataError(f"--from: {source}, row {row.number + 1}: {error}") from None
+        raise _bad_data(f"{source}, row {row.number + 1}: {error}") from None
     finally:
-        text.detach()  # or it would close standard input with itself
+        text.detach()  # otherwise it would close standard input too
 
 
 def _find_column(header: list[str], source: str, column: str | None) -> int:
@@ -117,6 +117,14 @@ def _find_column(header: list[str], source: str, column: str | None) -> int:
     if column is None and len(names) == 1 and not is_image(names[0]):
         return 0
     if not names:
-        raise DataError(f"--from: {source}: empty; it needs a header and rows")
-    which = "which column" if column is None else f"no column {column}"
-    raise UsageError(f"--from: {source}: {which}? Its first line has {', '.join(header)}")
+        raise _bad_data(f"{source}: empty; it needs a header and rows")
+    what = "name one of its columns" if column is None else f"it has no column {column}"
+    raise _invalid(f"{source}: {what}; its first line is {', '.join(header)}")
+
+
+def _invalid(problem: str) -> UsageError:
+    return UsageError(problem, argument="listing")
+
+
+def _bad_data(problem: str) -> DataError:
+    return DataError(problem, argument="listing")

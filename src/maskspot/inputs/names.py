@@ -1,4 +1,4 @@
-"""Which image a name in a CSV means, in every spelling that people and programs give it."""
+"""Matches names in CSVs to images, in every spelling that people and programs use."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,10 +14,10 @@ Parts = tuple[str, ...]
 
 
 def parts_of(name: str) -> Parts:
-    """Return the parts of a path without what is mere spelling.
+    """Return the parts of a path in one spelling.
 
-    That is white space around it, `./`, doubled slashes, backslashes for slashes, and whether
-    Unicode letters are composed (as Linux and Windows write them) or not (as macOS does).
+    Spellings differ in white space around the path, `./`, doubled slashes, backslashes instead
+    of slashes, and whether Unicode letters are composed (as on Linux and Windows) or not (macOS).
     """
     if not name.isascii():
         name = unicodedata.normalize("NFC", name)
@@ -26,21 +26,21 @@ def parts_of(name: str) -> Parts:
 
 
 def ends_of(name: str) -> set[str]:
-    """Return a path's file name with and without its ending: a name that means it ends so."""
+    """Return the file name of a path with and without its ending: any name for it ends in one."""
     parts = parts_of(name)
     return {parts[-1], parts[-1].rpartition(".")[0] or parts[-1]} if parts else set()
 
 
 def match_names(names: Iterable[str], images: Mapping[str, _T], where: Path) -> dict[str, _T]:
-    """Return the images that a CSV names, in its order; for how they are matched see `find_names`.
+    """Return the images that a CSV names, in its order, matched as `find_names` does.
 
     Args:
-        names: as the CSV has them.
-        images: those that were found, by path.
-        where: the CSV, for errors.
+        names: the names in the CSV.
+        images: the images that exist, by path.
+        where: the CSV, for error messages.
 
     Raises:
-        DataError: some are missing, or a name fits several.
+        DataError: images are missing, or a name fits several.
     """
     chosen, missing = find_names(names, images, where)
     if missing:
@@ -55,12 +55,13 @@ def match_names(names: Iterable[str], images: Mapping[str, _T], where: Path) -> 
 def find_names(
     names: Iterable[str], images: Mapping[str, _T], where: Path
 ) -> tuple[dict[str, _T], list[str]]:
-    """Return the images that a CSV names, in its order, and the names of those that are missing.
+    """Return the images that a CSV names, in its order, and the names without an image.
 
-    A name and a path mean the same image if one ends with the other, part by part, as `parts_of`
-    gives them; the file name may lack its ending. So a name may be shorter than the path inside
-    the folder, or longer: absolute, or below a folder such as `images/` that is given itself.
-    Names that are longer and differ never mean one image: then they are missing.
+    A name and a path mean the same image if one ends with the other, compared by the parts that
+    `parts_of` returns; the file name may lack its ending. So a name may be shorter than the path
+    inside the folder, or longer: absolute, or below a folder such as `images/` that is given
+    itself. Different names that are longer than a path never mean the same image; they count as
+    missing.
 
     Raises:
         DataError: a name fits several.
@@ -78,7 +79,9 @@ def find_names(
         keys = [short] if short in images else _fitting(parts, paths)
         if len(keys) > 1:
             one, other, *_ = (images[key] for key in sorted(keys, key=PurePosixPath))
-            raise DataError(f"{where}: {short} may be {one} or {other}: which one?")
+            raise DataError(
+                f"{where}: {short} may be {one} or {other}; say which one by naming its folder"
+            )
         if keys:
             found[name] = parts, keys[0]
             meanings.setdefault(keys[0], set()).add(parts)
@@ -93,7 +96,7 @@ def find_names(
 
 
 def _fitting(parts: Parts, paths: Mapping[str, list[tuple[Parts, str]]]) -> list[str]:
-    """Return the keys of those paths that share the most last parts with a name."""
+    """Return the keys of the paths that have the longest common end with a name."""
     if not parts:
         return []
     most = 0
@@ -111,19 +114,18 @@ def _fitting(parts: Parts, paths: Mapping[str, list[tuple[Parts, str]]]) -> list
 def match_items(
     names: Sequence[str], items: Iterable[Item], where: Path, fill: bool = False
 ) -> list[Item]:
-    """Return the images that a CSV names, by its names and in its order, as `match_names` does.
+    """Return the items that a CSV names, under its names and in its order, as `match_names` does.
 
-    Other items are dropped as they come, but for a compressed tar the members that it names are
-    held in memory.
+    Other items are dropped at once; only named members of compressed tars are held in memory.
 
     Args:
-        names: as the CSV has them.
-        items: to search in.
-        where: the CSV, for errors.
-        fill: return items for missing images, whose `load` raises `ImageError`.
+        names: the names in the CSV.
+        items: the items to search.
+        where: the CSV, for error messages.
+        fill: return an item for each missing image, whose `load` raises `ImageError`.
 
     Raises:
-        DataError: some are missing and `fill` is false, or a name fits several.
+        DataError: images are missing and `fill` is false, or a name fits several.
     """
     wanted = {parts[-1] for parts in map(parts_of, names) if parts}
     found = {item.name: item for item in items if not wanted.isdisjoint(ends_of(item.name))}

@@ -1,4 +1,4 @@
-"""Images at URLs, through fsspec where it is installed; what is secret in a URL is never shown."""
+"""Images at URLs, read through fsspec; secrets in URLs are never shown."""
 
 import fnmatch
 import re
@@ -16,7 +16,7 @@ from maskspot.errors import (
     UsageError,
     fail,
 )
-from maskspot.inputs.archives import LIMIT, Member
+from maskspot.inputs.archives import LARGEST, Member
 from maskspot.inputs.folders import has_pattern, is_hidden, is_image, own_ending, path_key
 from maskspot.inputs.web_listings import LONGEST, links
 from maskspot.proxies import check_certificates, proxy_for
@@ -27,41 +27,41 @@ SCHEMES = (
     *("http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "hf"),
     *("ftp", "sftp", "ssh", "smb", "hdfs", "webhdfs", "file", "memory"),
 )
-"""Where images are read from. Others of fsspec's open what a URL names in ways of their own, and a
-chain of them (`reference::http://...`) has run code that a stranger wrote."""
+"""URL schemes that images are read from. Others of fsspec may open local files or run code that a
+URL refers to, in particular chains such as `reference::http://...`."""
 
 _USER = re.compile(r"(?<=://)[^/?#]*@")
 _BLOCK = 2**18
 
 
 def is_url(text: str) -> bool:
-    """Say whether an argument is a URL, not a path."""
+    """Return whether an argument is a URL rather than a path."""
     return _URL.match(text) is not None
 
 
 def public(url: str) -> str:
-    """Return a URL without user, password, query and fragment: what may be shown of it."""
+    """Return a URL without user, password, query and fragment, so that it can be shown."""
     shown = re.split(r"[?#]", _USER.sub("", url))[0]
     scheme, _, rest = shown.partition("://")
-    # What stands for a port is part of a password that has letters that it may not have.
+    # An invalid port is part of a password with characters that should have been escaped.
     if "@" in url and not re.fullmatch(r"(\[.*\]|[^:]*)(:\d*)?", rest.partition("/")[0]):
         return f"{scheme}://..."
     return shown
 
 
 def find(url: str, alone: bool) -> Iterator[Member]:
-    """Give the image at a URL, or the images that it lists, in natural order.
+    """Yield the image at a URL, or the images that it lists, in natural order.
 
-    A URL that ends in a slash stands for all below it, and one with a pattern for what fits it;
-    of a web server that is only what its one page links to. The list is held in memory.
+    A URL that ends in a slash stands for all images below it, and a pattern for those that match;
+    on a web server these are only what that one page links to. The list is held in memory.
 
     Args:
-        url: where.
+        url: the URL.
         alone: name images by their path inside the folder, not by their URL.
 
     Raises:
-        UsageError: a package that it takes is missing.
-        DownloadError: it cannot be listed.
+        UsageError: a package for this kind of URL is missing.
+        DownloadError: the URL cannot be listed.
         DataError: there is no image.
     """
     shown = public(url)
@@ -81,7 +81,7 @@ def find(url: str, alone: bool) -> Iterator[Member]:
         return
     folder, names = found
     if not names:
-        raise DataError(f"{shown}: no images there; of a folder the URL ends in a slash")
+        raise DataError(f"{shown}: no images there; the URL of a folder must end in a slash")
     head = public(url if url.endswith("/") else url[: _cut(url)])
     inside = alone and not _has_pattern(url)
     for name in sorted(names, key=path_key):
@@ -92,17 +92,17 @@ def find(url: str, alone: bool) -> Iterator[Member]:
 
 
 def _connect(url: str) -> tuple[Any, str]:
-    """Return the file system, and the path in it."""
+    """Return the file system of a URL, and the path in it."""
     shown = public(url)
     scheme = url.partition("://")[0].lower()
     if scheme not in SCHEMES:
-        raise UsageError(f"{scheme}://: not a kind of URL that is read ({', '.join(SCHEMES)})")
+        raise UsageError(f"{scheme}://: not a supported kind of URL ({', '.join(SCHEMES)})")
     try:
         from fsspec.core import url_to_fs
     except ImportError:
         raise MissingExtraError(shown, "remote") from None
     try:
-        if _WEB.match(url):  # as it was given, whose signature may not hold otherwise
+        if _WEB.match(url):  # unchanged, as it may be signed
             url = quote(url, safe=string.printable.strip())
         system, path = url_to_fs(url, **_web_options(url))
     except ImportError as error:
@@ -113,10 +113,10 @@ def _connect(url: str) -> tuple[Any, str]:
 
 
 def _web_options(url: str) -> dict[str, Any]:
-    """Return what a request to a web server takes: its URL as it is, the environment's proxy.
+    """Return the options for requests to a web server: keep the URL as it is, and use the proxy.
 
     Raises:
-        UsageError: a variable names a proxy or certificates that cannot be used.
+        UsageError: an environment variable names an invalid proxy or invalid certificates.
     """
     if not _WEB.match(url):
         return {}
@@ -126,7 +126,7 @@ def _web_options(url: str) -> dict[str, Any]:
 
 
 def _list(system: Any, path: str, url: str) -> tuple[str, list[str]] | None:
-    """Return a folder and the images below it; None where the URL is that of one file."""
+    """Return a folder and the images below it; None if the URL is that of one file."""
     if not _is_listing(url) or (_has_pattern(url) and not _WEB.match(url) and system.exists(path)):
         return None
     if _WEB.match(url):
@@ -142,11 +142,11 @@ def _list(system: Any, path: str, url: str) -> tuple[str, list[str]] | None:
 
 
 def _list_page(system: Any, url: str) -> tuple[str, list[str]]:
-    """Return what a page links to; to follow links further might never end."""
+    """Return the images that a page links to; other links are not followed."""
     bare = re.split(r"[?#]", url)[0]
     folder, pattern = bare[: bare.rindex("/") + 1], bare[bare.rindex("/") + 1 :]
     if "*" in folder:
-        raise UsageError(f"{public(url)}: of a web address only the last part may be a pattern")
+        raise UsageError(f"{public(url)}: in a web address only the last part may be a pattern")
     page, there = _page(system, folder + url[len(bare) :] * (not pattern))
     there = re.split(r"[?#]", there)[0]
     place = there[: there.rindex("/") + 1]
@@ -158,7 +158,7 @@ def _list_page(system: Any, url: str) -> tuple[str, list[str]]:
         wanted = fnmatch.fnmatch(last, pattern or "*") and (every or is_image(last))
         if name != each and wanted and "/" not in last and not is_hidden(last):
             names.append(name)
-    # A password in the URL, which a server does not repeat, goes to the same server again.
+    # A password in the URL is sent again, but only to the same server.
     same = urlsplit(_USER.sub("", folder)).netloc == urlsplit(place).netloc
     user = _USER.search(folder)
     place = place.replace("://", f"://{user[0]}", 1) if user and same else place
@@ -166,7 +166,7 @@ def _list_page(system: Any, url: str) -> tuple[str, list[str]]:
 
 
 def _page(system: Any, url: str) -> tuple[str, str]:
-    """Return a page, and the URL that it came from in the end."""
+    """Return a page, and the URL that it came from after redirections."""
     from fsspec.asyn import sync
 
     async def get() -> tuple[bytes, str, str]:
@@ -177,13 +177,13 @@ def _page(system: Any, url: str) -> tuple[str, str]:
             async for block in response.content.iter_chunked(_BLOCK):
                 data += block
                 if len(data) > LONGEST:
-                    raise ValueError(f"a page of more than {LONGEST} bytes")
+                    raise ValueError(f"the page has more than {LONGEST} bytes")
             return bytes(data), response.charset or "utf-8", str(response.url)
 
     data, charset, there = sync(system.loop, get)
     try:
         return data.decode(charset, "replace"), there
-    except LookupError:  # no such charset
+    except LookupError:  # unknown charset
         return data.decode("utf-8", "replace"), there
 
 
@@ -193,33 +193,33 @@ def _is_listing(url: str) -> bool:
 
 
 def _has_pattern(url: str) -> bool:
-    # A web address may have a question mark, and in brackets the number of a host.
+    # A web address may contain a question mark, and a host address in brackets.
     if _WEB.match(url):
         return "*" in re.split(r"[?#]", url)[0]
     return has_pattern(url)
 
 
 def _cut(path: str) -> int:
-    """Return where the last folder ends that is no pattern."""
+    """Return the index after the last folder before the pattern."""
     first = re.search(r"[*?[]", path)
     return path.rindex("/", 0, first.start() if first else None) + 1
 
 
 def _read(system: Any, path: str, url: str) -> bytes:
     try:
-        if _WEB.match(path):  # streamed: a server may send more than was asked for
-            # Of no block size, and a size so that it is not asked for: one request.
+        if _WEB.match(path):  # streamed, as a server may send more than was requested
+            # Without a block size and with a given size, this is a single request.
             with system.open(path, block_size=0, size=1) as stream:
                 data = _join(iter(partial(stream.read, _BLOCK), b""))
         else:
-            data = system.cat_file(path, start=0, end=LIMIT + 1)
+            data = system.cat_file(path, start=0, end=LARGEST + 1)
     except FileNotFoundError:
         raise ImageError("no such file there", "missing") from None
     except Exception as error:
-        # Without its cause, which may have the URL in it.
+        # Without its cause, which may contain the URL.
         raise ImageError(_why(error, url)) from None
-    if len(data) > LIMIT:
-        raise ImageError(f"more than {LIMIT:,} bytes", "too large")
+    if len(data) > LARGEST:
+        raise ImageError(f"more than {LARGEST:,} bytes", "too large")
     return data
 
 
@@ -227,13 +227,13 @@ def _join(blocks: Iterator[bytes]) -> bytes:
     data = bytearray()
     for block in blocks:
         data += block
-        if len(data) > LIMIT:
+        if len(data) > LARGEST:
             break
     return bytes(data)
 
 
 def _why(error: Exception, url: str) -> str:
-    """Return an error's text, unless it has in it what is secret in the URL."""
+    """Return an error's text, unless it contains a secret of the URL."""
     status = getattr(error, "status", None)
     if isinstance(status, int) and status:
         return f"the server answered {status}"

@@ -1,4 +1,4 @@
-"""What a web page links to, read as browsers read it, in time that grows with its length alone."""
+"""The links of a web page, parsed as browsers do, in linear time."""
 
 import html
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import urljoin
 
 LONGEST = 2**24
-"""Bytes that a page of links may have."""
+"""Largest size of a page of links, in bytes."""
 
 _TAG = re.compile(r"<(?:!--|/?([a-zA-Z][^\s/>]*))")
 _BETWEEN = re.compile(r"[\s/]*")
@@ -19,11 +19,11 @@ _SPACES = "".join(map(chr, range(33)))
 
 
 def links(page: str, url: str) -> Iterator[str]:
-    """Give the URLs that the anchors of a page lead to, without their fragments.
+    """Yield the URLs that the anchors of a page lead to, without their fragments.
 
     Args:
-        page: its HTML.
-        url: where it came from, in the end.
+        page: the HTML.
+        url: the URL of the page, after redirections.
     """
     base = None
     for tag, attributes in _tags(page):
@@ -33,7 +33,7 @@ def links(page: str, url: str) -> Iterator[str]:
         target = _BLANK.sub("", target.strip(_SPACES)).partition("#")[0]
         try:
             found = urljoin(base or url, target.replace("\\", "/"))
-        except ValueError:  # no URL, such as http://[
+        except ValueError:  # an invalid URL, such as http://[
             continue
         if tag != "base":
             yield found
@@ -42,9 +42,9 @@ def links(page: str, url: str) -> Iterator[str]:
 
 
 def _tags(page: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Give each tag that opens something, in lower case, with its attributes.
+    """Yield the opening tags, in lower case, with their attributes.
 
-    No place of the page is looked at more than a few times: what is not closed ends it.
+    Whatever is not closed ends the page, so that no part of it is scanned more than a few times.
     """
     at = 0
     while found := _TAG.search(page, at):
@@ -63,12 +63,12 @@ def _tags(page: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _attributes(page: str, at: int) -> tuple[dict[str, str], int]:
-    """Return a tag's attributes, the first of each name, and where the tag ends."""
+    """Return a tag's attributes, the first of each name, and the index after the tag."""
     attributes: dict[str, str] = {}
     while True:
         at = _end(_BETWEEN, page, at)
         if at >= len(page):
-            return {}, at  # a tag that is not closed is none
+            return {}, at  # the tag is not closed
         if page[at] == ">":
             return attributes, at + 1
         start, at = at, _end(_NAME, page, at)
@@ -91,6 +91,6 @@ def _end(pattern: re.Pattern[str], page: str, at: int) -> int:
 
 
 def _after(page: str, text: str, at: int) -> int:
-    """Return the place after a text, or the end of the page."""
+    """Return the index after a text, or the end of the page."""
     found = page.find(text, at)
     return len(page) if found < 0 else found + len(text)

@@ -1,7 +1,7 @@
 """A client of Zindi, the service that holds the competition.
 
-It acts for its user, with the user's token; it crawls nothing. What it knows of the API was read
-off other clients, and the service may change it.
+It acts for its user, with the user's token. The API is not documented: what is known about it
+was learned from other clients, and the service may change it.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,12 +14,13 @@ from typing import Any
 from urllib.parse import quote
 
 from maskspot.errors import ServiceError
+from maskspot.progress import SILENT, Progress
 from maskspot.zindi.competition import BASE_URL, COMPETITION
-from maskspot.zindi.download import Progress, download
+from maskspot.zindi.download import download
 from maskspot.zindi.http import Http, Token, UnsureError
 
 PAGE = 50
-"""Rows of the leaderboard asked for at once."""
+"""Rows of the leaderboard in one request."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,10 @@ class Submission:
     """One submission.
 
     Attributes:
-        id: the service's.
+        id: its identifier.
         status: `initial` while it waits to be scored, then `successful`, or what went wrong.
-        public_score: on the public part of the test set; None until it is scored.
-        description: the service's words on the status.
+        public_score: the score on the public part of the test set; None until it is scored.
+        description: what the service says about the status.
     """
 
     id: str
@@ -40,8 +41,8 @@ class Submission:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A row of the leaderboard: rank and score are None for who has none."""
+class LeaderboardRow:
+    """A row of the leaderboard; without a valid submission, rank and score are None."""
 
     name: str
     rank: int | None
@@ -67,12 +68,12 @@ class Zindi:
 
         Args:
             competition: its slug, as in the address of its page.
-            base_url: of the API.
+            base_url: address of the API.
             token: called when a token is first needed.
-            timeout: seconds without a byte after which a try has failed.
+            timeout: seconds without a byte after which an attempt has failed.
 
         Raises:
-            UsageError: the URL is none, or would carry tokens in the clear.
+            UsageError: the URL is invalid, or would send tokens unencrypted.
         """
         self.competition = competition
         self._http = Http(base_url, timeout)
@@ -81,7 +82,7 @@ class Zindi:
         self._path = f"/competitions/{quote(competition, safe='')}"
 
     def __enter__(self) -> "Zindi":
-        """Return itself."""
+        """Return the client."""
         return self
 
     def __exit__(
@@ -94,7 +95,7 @@ class Zindi:
         """Return the names of the competition's files; no token is needed.
 
         Raises:
-            ServiceError: as for every method: no answer, a refusal, or nonsense.
+            ServiceError: as in every method, there is no answer, a refusal, or an invalid answer.
         """
         with _understood(self._http):
             found = self._http.ask("GET", self._path)["datafiles"]
@@ -105,7 +106,7 @@ class Zindi:
         return names
 
     def join(self) -> None:
-        """Take part in the competition, which its downloads need; to do so twice is no error."""
+        """Take part in the competition, as downloads require; doing so twice is not an error."""
         token = self.token()
         try:
             self._http.ask("POST", f"{self._path}/participations", token)
@@ -117,9 +118,7 @@ class Zindi:
                 "this again"
             ) from None
 
-    def download(
-        self, name: str, target: Path, progress: Progress = lambda done, total: None
-    ) -> None:
+    def download(self, name: str, target: Path, progress: Progress = SILENT) -> None:
         """Download one of the competition's files; see `download.download`."""
         path = f"{self._path}/files/{quote(name, safe='')}"
         download(self._http, path, target, self.token(), progress)
@@ -130,15 +129,15 @@ class Zindi:
             return int(self._get("submissions/limits")["today"])
 
     def submissions(self) -> list[Submission]:
-        """Return one's own submissions, the latest 50."""
+        """Return the user's latest 50 submissions."""
         with _understood(self._http):
             return [_submission(row) for row in self._get("submissions", per_page=50)]
 
     def submit(self, file: Path, comment: str = "") -> str:
-        """Send a submission, once, and return its id.
+        """Send a submission once, and return its identifier.
 
-        Where the connection breaks after the file was sent, one's submissions tell whether it
-        came.
+        If the connection breaks after the file was sent, the list of the user's submissions
+        tells whether it arrived.
         """
         before = {each.id for each in self.submissions()}
         token = self.token()
@@ -158,21 +157,21 @@ class Zindi:
             new = [each.id for each in self.submissions() if each.id not in before]
             if len(new) != 1:
                 raise ServiceError(
-                    f"{error}; the submission did not arrive, as far as the service says: "
+                    f"{error}; according to the service, the submission did not arrive; "
                     "run this again"
                 ) from None
             return new[0]
 
     def result(self, id: str, patience: float = 600.0, every: float = 2.0) -> Submission:
-        """Return a submission once it is scored.
+        """Wait until a submission is scored, and return it.
 
         Args:
-            id: as `submit` returned it.
+            id: what `submit` returned.
             patience: seconds to wait, at most.
-            every: seconds between two looks.
+            every: seconds between two requests.
 
         Raises:
-            ServiceError: it failed, vanished, or is not scored in time.
+            ServiceError: it failed, or was not scored in time.
         """
         until = monotonic() + patience
         while True:
@@ -182,21 +181,21 @@ class Zindi:
             if found and found.status != "initial":
                 raise ServiceError(f"submission {id} {found.status}: {found.description}")
             if monotonic() > until:
-                raise ServiceError(f"submission {id} is not scored yet: see it on the service")
+                raise ServiceError(f"submission {id} is not scored yet; look for it on the website")
             sleep(every)
 
-    def leaderboard(self, top: int) -> list[Entry]:
+    def leaderboard(self, top: int) -> list[LeaderboardRow]:
         """Return the leaderboard's first rows."""
-        entries: list[Entry] = []
-        while len(entries) < top:
-            page = self._page(len(entries) // PAGE)
-            entries += page
+        rows: list[LeaderboardRow] = []
+        while len(rows) < top:
+            page = self._page(len(rows) // PAGE)
+            rows += page
             if len(page) < PAGE:
                 break
-        return entries[:top]
+        return rows[:top]
 
-    def own(self) -> Entry | None:
-        """Return one's own row of the leaderboard; None before one has joined and scored."""
+    def own(self) -> LeaderboardRow | None:
+        """Return the user's row of the leaderboard; None for one who has not joined or scored."""
         try:
             mine = self._get("participations/my_participation")
         except ServiceError as error:
@@ -208,20 +207,21 @@ class Zindi:
             if rank is None:
                 return None
             rows = self._page((int(rank) - 1) // PAGE)
-            return next((row for row in rows if row.rank == int(rank)), Entry("", rank, None, 0))
+            unlisted = LeaderboardRow("", rank, None, 0)
+            return next((row for row in rows if row.rank == int(rank)), unlisted)
 
     def token(self) -> Token:
-        """Return the token, which is asked for once."""
+        """Return the token, which is looked for only once."""
         if self._token is None:
             if self._ask_token is None:
-                raise ServiceError("this needs a token of the service")
+                raise ServiceError("this needs a token of Zindi")
             self._token = self._ask_token()
         return self._token
 
-    def _page(self, number: int) -> list[Entry]:
+    def _page(self, number: int) -> list[LeaderboardRow]:
         with _understood(self._http):
             rows = self._get("participations", page=number, per_page=PAGE)
-            return [_entry(row) for row in rows]
+            return [_row(row) for row in rows]
 
     def _get(self, what: str, **params: Any) -> Any:
         return self._http.ask("GET", f"{self._path}/{what}", self.token(), params=params)
@@ -244,11 +244,11 @@ def sign_in(username: str, password: str, base_url: str = BASE_URL, timeout: flo
 
 @contextmanager
 def _understood(http: Http) -> Iterator[None]:
-    """Make an answer of another shape than expected an error of the service."""
+    """Turn an answer of an unexpected form into an error of the service."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise ServiceError(f"{http.base_url}: answers in a form that is not known") from None
+        raise ServiceError(f"{http.base_url}: answers in an unknown form") from None
 
 
 def _submission(row: Any) -> Submission:
@@ -260,9 +260,9 @@ def _submission(row: Any) -> Submission:
     )
 
 
-def _entry(row: Any) -> Entry:
+def _row(row: Any) -> LeaderboardRow:
     team, user = row.get("team") or {}, row.get("user") or {}
-    return Entry(
+    return LeaderboardRow(
         str(team.get("title") or user.get("username") or ""),
         None if row.get("public_rank") is None else int(row["public_rank"]),
         _number(row.get("best_public_score")),
@@ -271,5 +271,5 @@ def _entry(row: Any) -> Entry:
 
 
 def _number(value: Any) -> float | None:
-    """Return a score; the service gives it as text."""
+    """Return a score, which the service sends as text."""
     return None if value in (None, "") else float(value)

@@ -1,4 +1,4 @@
-"""Where a token of the service comes from, and where one is kept."""
+"""Where a token of the service is found, and where it is kept."""
 
 import os
 import stat
@@ -22,14 +22,14 @@ def kept_file() -> Path:
     try:
         return platformdirs.user_config_path("maskspot") / "zindi-token"
     except RuntimeError:
-        raise UsageError("HOME: not set, so there is no place for a kept token") from None
+        raise UsageError("HOME: not set, so there is no place to keep a token in") from None
 
 
 def find_token(file: Path | None) -> Token | None:
-    """Return the token of a file, else of the environment, else the one kept; None without one.
+    """Return the token from a file, else from the environment, else the one kept; or None.
 
     Raises:
-        UsageError: the file cannot be read, or what was found is no token; never says what it is.
+        UsageError: the file cannot be read, or its content is not a token; it is never shown.
     """
     if file is not None:
         return _read(file)
@@ -37,13 +37,13 @@ def find_token(file: Path | None) -> Token | None:
         return _token(value, VARIABLE)
     try:
         kept = kept_file()
-    except UsageError:  # then none was kept
+    except UsageError:  # so none was kept
         return None
     return _read(kept) if kept.is_file() else None
 
 
 def keep_token(token: Token) -> Path:
-    """Keep a token in a file that its user alone can read, and return the file."""
+    """Keep a token in a file that only its user can read, and return that file."""
     file = kept_file()
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     beside = file.with_name(f".{file.name}.{os.getpid()}")

@@ -1,19 +1,17 @@
-"""One file from the service: whole, checked, and never the same byte twice if it can be helped."""
+"""Download of one file from the service, which continues after an interruption."""
 
 import json
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
 from maskspot.files import open_own, sync
-from maskspot.zindi.http import Http, RetryError, Token, explain
-
-Progress = Callable[[int, int | None], None]
-"""Told the bytes that are there, and those of the whole file where the service says so."""
+from maskspot.progress import SILENT, Progress, Step
+from maskspot.zindi.answers import RetryError, explain
+from maskspot.zindi.http import Http, Token
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _LONGEST_NOTE = 2**16  # bytes
@@ -25,34 +23,35 @@ def download(
     path: str,
     target: Path,
     token: Token | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = SILENT,
 ) -> None:
-    """Download a file to `target`, going on where an earlier call was stopped.
+    """Download a file, and continue where an earlier call was stopped.
 
-    What has come so far is in `.NAME.part` beside the target, and which version of the file it
-    is of in `.NAME.part.json`: so that parts of two versions are never joined. Both go when the
-    file is whole.
+    The bytes received so far are in `.NAME.part` beside the target, and the version of the file
+    that they belong to in `.NAME.part.json`, so that parts of two versions are never joined.
+    Both are removed once the file is complete.
 
     Args:
         http: the service.
-        path: of the file, below the base URL.
-        target: to make; its folder exists.
-        token: to send along.
-        progress: told how far it is, often.
+        path: path of the file below the base URL.
+        target: the file to make; its folder exists.
+        token: sent with the request.
+        progress: told how many bytes were received.
 
     Raises:
-        ServiceError: the service refuses, or no try got further.
-        DataError: a link, or another thing that is no file, has the name of one of the parts.
+        ServiceError: the service refuses, or no attempt got further.
+        DataError: a link or a special file has the name of one of the parts.
         OSError: the file cannot be written.
     """
     part = _Part(target)
-    http.patiently(lambda: _rest(http, path, part, token, progress), part.size)
+    with progress.step(target.name, "bytes") as step:
+        http.patiently(lambda: _rest(http, path, part, token, step), part.size)
     part.finish()
 
 
 @dataclass(frozen=True)
 class _Version:
-    """What tells one version of a file from another; each may be unknown."""
+    """What distinguishes versions of a file; each value may be unknown."""
 
     etag: str | None
     modified: str | None
@@ -60,7 +59,7 @@ class _Version:
 
     @property
     def is_sound(self) -> bool:
-        """Whether a note has what one of ours has: it may be a stranger's, or damaged."""
+        """Whether the values are valid: the file that they are read from may be damaged."""
         tags = all(
             each is None or (isinstance(each, str) and each.isascii() and each.isprintable())
             for each in (self.etag, self.modified)
@@ -69,12 +68,12 @@ class _Version:
 
     @property
     def condition(self) -> str | None:
-        """What If-Range may hold: a strong validator (RFC 9110, 13.1.5)."""
+        """Value for If-Range, which must be a strong validator (RFC 9110, 13.1.5)."""
         return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
 
 
 class _Part:
-    """What has come of a file so far."""
+    """The part of a file that was received so far."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -82,7 +81,7 @@ class _Part:
         self.note = target.with_name(f".{target.name}.part.json")
 
     def size(self) -> int:
-        """Return the bytes that are there."""
+        """Return the number of bytes received."""
         try:
             with open_own(self.file, create=False) as stream:
                 return stream.seek(0, os.SEEK_END)
@@ -90,7 +89,7 @@ class _Part:
             return 0
 
     def version(self) -> _Version | None:
-        """Return of which version the bytes are; None where they cannot be used."""
+        """Return the version that the bytes belong to; None if they cannot be used."""
         try:
             with open_own(self.note, create=False) as stream:
                 stream.seek(0)
@@ -100,25 +99,25 @@ class _Part:
         return version if version.is_sound else None
 
     def begin(self, version: _Version) -> None:
-        """Drop what is there, and start on a version."""
+        """Drop the bytes received, and start on a version."""
         self.file.unlink(missing_ok=True)
-        # Not by a name beside, which a kill would leave: half a note is no note.
+        # Written in place: half a note is recognised as invalid, but a temporary file would stay.
         with open_own(self.note) as stream:
             stream.truncate(0)
             stream.seek(0)
             stream.write(json.dumps(version.__dict__).encode())
 
     def finish(self) -> None:
-        """Make it the file."""
+        """Rename the part to the target."""
         self.file.replace(self.target)
         self.note.unlink(missing_ok=True)
 
 
-def _rest(http: Http, path: str, part: _Part, token: Token | None, progress: Progress) -> None:
-    """Fetch what is missing of a file in one request.
+def _rest(http: Http, path: str, part: _Part, token: Token | None, step: Step) -> None:
+    """Request the missing bytes of a file once.
 
     Raises:
-        RetryError: it broke off; what came is kept.
+        RetryError: the connection broke; the bytes received are kept.
     """
     version, have = part.version(), part.size()
     headers = {"Accept-Encoding": "identity"}
@@ -130,14 +129,14 @@ def _rest(http: Http, path: str, part: _Part, token: Token | None, progress: Pro
             headers["If-Range"] = version.condition
     with http.stream("GET", http.base_url + path, token, headers) as response:
         total = _open(response, part, version, have)
-        _append(response, part, total, progress)
+        _append(response, part, total, step)
 
 
 def _open(response: httpx.Response, part: _Part, version: _Version | None, have: int) -> int | None:
-    """Make the part ready for a response's body, and return the whole file's size if known."""
+    """Prepare the part for the body of a response; return the size of the whole file if known."""
     if response.status_code == 416:  # noqa: PLR2004
         part.begin(_Version(None, None, None))
-        raise RetryError(f"{response.url.host}: has no such range of the file")
+        raise RetryError(f"{response.url.host}: the file lacks this range")
     if response.headers.get("content-type", "").split(";")[0].strip().lower() in _PAGES:
         raise explain(response)
     headers = response.headers
@@ -152,7 +151,7 @@ def _open(response: httpx.Response, part: _Part, version: _Version | None, have:
     new = _Version(etag, modified, said[1])
     if not version or said[0] != have or _differ(new, version):
         part.begin(_Version(None, None, None))
-        raise RetryError(f"{response.url.host}: the file has changed, or another range came")
+        raise RetryError(f"{response.url.host}: the file has changed, or another range was sent")
     return version.total
 
 
@@ -161,19 +160,19 @@ def _differ(new: _Version, old: _Version) -> bool:
     return any(a is not None and b is not None and a != b for a, b in pairs)
 
 
-def _append(response: httpx.Response, part: _Part, total: int | None, progress: Progress) -> None:
+def _append(response: httpx.Response, part: _Part, total: int | None, step: Step) -> None:
     with open_own(part.file) as stream:
         have = stream.seek(0, os.SEEK_END)
-        for chunk in response.iter_raw():  # a size would hold back what came before a cut
+        for chunk in response.iter_raw():  # a chunk size would hold back bytes before a cut
             have += len(chunk)
             if total is not None and have > total:
                 break
             stream.write(chunk)
             stream.flush()
-            progress(have, total)
+            step.update(have, total)
         sync(stream.fileno())
     if total is not None and have > total:
         part.begin(_Version(None, None, None))
-        raise RetryError(f"{response.url.host}: sends more than it announced")
+        raise RetryError(f"{response.url.host}: sent more bytes than announced")
     if total is not None and have < total:
         raise RetryError(f"{response.url.host}: sent {have} of {total} bytes")

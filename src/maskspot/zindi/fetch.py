@@ -1,76 +1,123 @@
-"""A competition's data on disk: downloaded, or taken from archives at hand, and unpacked."""
+"""A competition's data in a folder: downloaded, taken from archives on disk, or drawn."""
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from maskspot.arguments import argument
 from maskspot.errors import DataError, UsageError
 from maskspot.files import locked, replacing, sha256
+from maskspot.progress import SILENT, Progress
+from maskspot.zindi.account import Ask, ZindiAccount, connect
 from maskspot.zindi.competition import COMPETITION, SHA256
 from maskspot.zindi.unpack import unpack
 
 if TYPE_CHECKING:
+    from maskspot.datasets.labels import Layout
+    from maskspot.datasets.survey import Survey
     from maskspot.zindi.client import Zindi
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 """Endings, in lower case, of the files that are unpacked into `images/`."""
 
 
-class Listener(Protocol):
-    """Who is told how fetching goes."""
+@dataclass(frozen=True)
+class FetchSource:
+    """Where the data comes from; by default from Zindi."""
 
-    def begin(self, what: str, unit: str) -> Callable[[int, int | None], None]:
-        """Something begins; the function returned is told how much of it is done, and of what."""
+    sources: tuple[Path, ...] = argument(
+        (),
+        help="Take an archive or a CSV from disk, or all of a folder; may be repeated.",
+        flags=("--from",),
+    )
+    demo: bool = argument(False, help="Draw a small data set instead; needs no network.")
+    seed: int = argument(0, help="Seed of the drawings of the demo.", least=0)
 
-    def warn(self, text: str) -> None:
-        """Something is odd, and no error."""
 
+def fetch(
+    folder: str | PurePath,
+    source: FetchSource | None = None,
+    layout: "Layout | None" = None,
+    account: ZindiAccount | None = None,
+    ask: Ask | None = None,
+    progress: Progress = SILENT,
+) -> "Survey":
+    """Get a competition's photos and labels, ready for training.
 
-def fetch(zindi: "Zindi", folder: Path, listener: Listener) -> None:
-    """Download what the folder lacks of a competition's CSVs and archives, and unpack these.
+    Files that are in the folder already are neither downloaded again nor replaced; after an
+    interruption, the next call continues.
 
-    Files that are there are left as they are.
+    Args:
+        folder: the folder to fill; it is made if it does not exist.
+        source: where the data comes from.
+        layout: columns of the labels, if they cannot be recognised.
+        account: the competition of Zindi, and who takes part in it.
+        ask: asks a person for the password of `account`, where that is needed.
+        progress: told what is done.
+
+    Returns:
+        What the folder holds then. Every image was read to its end, except for the demo.
 
     Raises:
-        ServiceError: the service does not answer, or refuses.
-        DataError: an archive is damaged or hostile, or differs from images that are there, or
-            another process fills the folder.
+        UsageError: the arguments contradict each other, or a source is invalid.
+        ServiceError: Zindi does not answer, or refuses.
+        DataError: an archive is damaged or hostile, or a file of the user is in the way.
     """
+    from maskspot.datasets.survey import survey
+
+    folder, source = Path(folder), source or FetchSource()
+    if source.demo:
+        return _draw(folder, source, progress)
+    if source.sources:
+        _take(source.sources, folder, progress)
+    elif folder.is_dir() and survey(folder, layout, decode=False).complete:
+        progress.say(f"{folder}: nothing to download")
+    else:
+        with connect(account, ask, progress) as zindi:
+            _download(zindi, folder, progress)
+    return survey(folder, layout, progress=progress)
+
+
+def _draw(folder: Path, source: FetchSource, progress: Progress) -> "Survey":
+    if source.sources:
+        raise UsageError("`demo` draws its own images; leave out `sources`")
+    from maskspot.datasets.demo import draw
+    from maskspot.datasets.survey import survey
+
+    with progress.step("drawing the images"):
+        draw(folder, seed=source.seed)
+    return survey(folder, decode=False)
+
+
+def _download(zindi: "Zindi", folder: Path, progress: Progress) -> None:
+    """Download the CSVs and archives that the folder lacks, and unpack the archives."""
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
-        names = [name for name in zindi.files() if _is_archive(name) or _is_csv(name)]
+        with progress.step("listing the files"):
+            names = [name for name in zindi.files() if _is_archive(name) or _is_csv(name)]
         absent = [name for name in names if not (folder / name).exists()]
         if absent:
             zindi.join()
         for name in absent:
-            zindi.download(name, folder / name, listener.begin(name, "bytes"))
+            zindi.download(name, folder / name, progress)
         if zindi.competition == COMPETITION:
             for name in names:
                 if name in SHA256 and sha256(folder / name) != SHA256[name]:
-                    listener.warn(f"{folder / name}: not the file that was known by this name")
-        _unpack_all([folder / name for name in names if _is_archive(name)], folder, listener)
+                    progress.warn(f"{folder / name}: differs from the file known by this name")
+        _unpack_all([folder / name for name in names if _is_archive(name)], folder, progress)
 
 
-def take(sources: Iterable[Path], folder: Path, listener: Listener) -> None:
-    """Make the same of CSVs and archives that are on disk; they stay where they are.
-
-    Args:
-        sources: CSVs, archives, and folders of them.
-        folder: to fill; made if need be.
-        listener: told how it goes.
-
-    Raises:
-        UsageError: a source is none of these.
-        DataError: an archive is damaged or hostile, or the folder has other files of such names.
-    """
+def _take(sources: Iterable[Path], folder: Path, progress: Progress) -> None:
+    """Fill a folder from CSVs, archives and folders of them, which stay where they are."""
     files = [file for source in sources for file in _files_of(source)]
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         for file in files:
             if _is_csv(file.name):
                 _copy(file, folder / file.name)
-        _unpack_all([file for file in files if _is_archive(file.name)], folder, listener)
+        _unpack_all([file for file in files if _is_archive(file.name)], folder, progress)
 
 
 def _copy(file: Path, target: Path) -> None:
@@ -78,7 +125,7 @@ def _copy(file: Path, target: Path) -> None:
         with replacing(target) as beside:
             shutil.copyfile(file, beside)
     elif not target.samefile(file) and target.read_bytes() != file.read_bytes():
-        raise DataError(f"{target} is there and differs from {file}: move one of them away")
+        raise DataError(f"{target} exists and differs from {file}; move one of them away")
 
 
 def _files_of(source: Path) -> list[Path]:
@@ -89,22 +136,26 @@ def _files_of(source: Path) -> list[Path]:
             if file.is_file() and (_is_csv(file.name) or _is_archive(file.name))
         ]
         if not found:
-            raise UsageError(f"--from: {source} has no CSV and no archive ({', '.join(ARCHIVES)})")
+            raise _invalid(f"{source} has no CSV and no archive ({', '.join(ARCHIVES)})")
         return found
     if not source.is_file():
-        raise UsageError(f"--from: {source}: no such file")
+        raise _invalid(f"{source}: no such file")
     if not (_is_csv(source.name) or _is_archive(source.name)):
-        raise UsageError(f"--from: {source} is neither a CSV nor an archive")
+        raise _invalid(f"{source} is neither a CSV nor an archive")
     return [source]
 
 
-def _unpack_all(archives: list[Path], folder: Path, listener: Listener) -> None:
+def _invalid(problem: str) -> UsageError:
+    return UsageError(problem, argument="sources")
+
+
+def _unpack_all(archives: list[Path], folder: Path, progress: Progress) -> None:
     """Unpack into `images/`; several archives each into a folder of their own in it."""
     for archive in archives:
         inner = folder / "images"
         target = inner if len(archives) == 1 else inner / archive.name.split(".")[0]
         target.parent.mkdir(parents=True, exist_ok=True)
-        unpack(archive, target, done=listener.begin(archive.name, "files"))
+        unpack(archive, target, progress=progress)
 
 
 def _is_archive(name: str) -> bool:

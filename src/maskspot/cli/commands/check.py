@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskspot.cli.console import check_report
-from maskspot.cli.destinations import Destinations
 from maskspot.cli.options import AsJson, Quiet, with_options
 from maskspot.cli.progress import showing
 from maskspot.datasets.labels import Layout
@@ -51,12 +49,13 @@ def check(
     from maskspot.checking.check import check as check_data
     from maskspot.checking.problems import problem_file
     from maskspot.datasets.survey import csvs_of
+    from maskspot.outputs.conflicts import OutputFiles, check_report
 
     if report:
         check_report(report)
-    destinations = Destinations({"--output": output, "--report": report})
-    destinations.check([*(oof or []), *csvs_of(folder, layout.labels)])
-    destinations.check_data(folder)
+    outputs = OutputFiles({"output": output, "report": report})
+    outputs.check([*(oof or []), *csvs_of(folder, layout.labels)])
+    outputs.check_folder(folder)
     with showing(quiet) as progress:
         with problem_file(output) if output else nullcontext() as write:
             found = check_data(folder, layout, oof or (), progress)

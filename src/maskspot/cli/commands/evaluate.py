@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskspot.cli.console import check_report, plain_values, say
-from maskspot.cli.destinations import Destinations
+from maskspot.cli.console import plain_values, say
 from maskspot.cli.options import AsJson, Quiet, with_options
 from maskspot.cli.progress import showing
 from maskspot.errors import UsageError
@@ -50,12 +49,14 @@ def evaluate(
 
     if images and source.predictions and not report:
         raise UsageError("name images to score, or --predictions; both only for a --report")
+    from maskspot.outputs.conflicts import OutputFiles, check_report
+
     if report:
         check_report(report)
-    destinations = Destinations({"--report": report})
+    outputs = OutputFiles({"report": report})
     read = [labels.labels, labels.slices, source.predictions, source.model, source.against]
-    destinations.check([*map(_text, read), *(images or [])])
-    items = destinations.sparing(find_items(images)) if images else None
+    outputs.check([*read, *(images or [])])
+    items = outputs.check_items(find_items(images)) if images else None
     with showing(quiet) as progress:
         if report:
             from maskspot.reporting.album import Album
@@ -79,10 +80,6 @@ def evaluate(
 
         show(evaluation)
     return 1 if evaluation.failures else 0
-
-
-def _text(file: object) -> str | None:
-    return None if file is None else str(file)
 
 
 def _values(evaluation: "Evaluation") -> object:

@@ -1,83 +1,59 @@
 """`maskspot fetch`."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskspot.cli.console import progress_bar, say, warn
+from maskspot.cli.console import say, warn
+from maskspot.cli.options import Quiet, with_options
 from maskspot.cli.progress import showing
-from maskspot.cli.zindi_account import Connect, talks_to_service
-from maskspot.errors import UsageError
+from maskspot.cli.zindi_account import ask_password
+from maskspot.zindi.account import ZindiAccount
+from maskspot.zindi.fetch import FetchSource
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from maskspot.datasets.survey import Survey
 
 SHOWN = 10
-"""Names of missing, extra and unreadable images that the summary lists, of each kind."""
+"""Number of missing, extra and unreadable images that the summary lists, of each kind."""
 
 
-@talks_to_service
+@with_options
 def fetch(
-    folder: Annotated[Path, typer.Argument(help="Folder to make, or to fill.")] = Path("data"),
-    sources: Annotated[
-        list[Path] | None,
-        typer.Option("--from", help="Take archives and CSVs that are on disk; may be repeated."),
-    ] = None,
-    demo: Annotated[
-        bool, typer.Option("--demo", help="Draw a small data set; no network.")
-    ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the drawings.")] = 0,
-    image_column: Annotated[
-        str | None, typer.Option(help="The labels' column of image names.")
-    ] = None,
-    target_column: Annotated[str | None, typer.Option(help="Their column of 0 and 1.")] = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only warnings and errors.")] = False,
+    folder: Annotated[Path, typer.Argument(help="Folder to make or to fill.")] = Path("data"),
     *,
-    connect: Connect,
+    source: FetchSource,
+    image_column: Annotated[
+        str | None, typer.Option(help="Column of the image names in the labels.")
+    ] = None,
+    target_column: Annotated[str | None, typer.Option(help="Column of the labels, 0 or 1.")] = None,
+    quiet: Quiet = False,
+    account: ZindiAccount,
 ) -> int:
-    """Get a competition's photos and labels, ready for training; go on where a call was stopped.
+    """Get a competition's photos and labels, ready for training; continues where it was stopped.
 
-    What is there already is not downloaded again, and nothing of yours is deleted or replaced.
-    Ends with exit code 1 where images are missing or unreadable.
+    Files that are there already are not downloaded again, and nothing of yours is deleted or
+    replaced. The exit code is 1 if images are missing or unreadable.
     """
-    if demo:
-        if sources:
-            raise UsageError("--demo draws its pictures; leave out --from")
-        return _draw(folder, seed, quiet)
     from maskspot.datasets.labels import Layout
-    from maskspot.datasets.survey import survey
-    from maskspot.zindi.fetch import fetch as fetch_all
-    from maskspot.zindi.fetch import take
+    from maskspot.zindi import fetch as fetching
 
     layout = Layout(image_column=image_column, target_column=target_column)
-    with progress_bar(quiet, "") as bar:
-        display = _Display(bar, quiet)
-        if sources:
-            take(sources, folder, display)
-        elif folder.is_dir() and survey(folder, layout, decode=False).complete:
-            display.line(f"{folder}: nothing to download")
-        else:
-            with connect() as zindi:
-                fetch_all(zindi, folder, display)
     with showing(quiet) as progress:
-        found = survey(folder, layout, progress=progress)
-    return _report(found, folder, quiet)
-
-
-def _draw(folder: Path, seed: int, quiet: bool) -> int:
-    from maskspot.datasets.demo import TEST, TRAIN, draw
-
-    draw(folder, seed=seed)
+        found = fetching.fetch(folder, source, layout, account, ask_password, progress)
+    if source.demo:
+        if not quiet:
+            labelled = found.with_mask + found.without_mask
+            say(f"{folder}: {labelled} images to train on, {found.test} to test on")
+        return 0
+    _warn(found, folder)
     if not quiet:
-        say(f"{folder}: {TRAIN} images to train on, {TEST} to test on")
-    return 0
+        _summarise(found, folder)
+    return 1 if found.missing or found.unreadable else 0
 
 
-def _report(found: "Survey", folder: Path, quiet: bool) -> int:
+def _warn(found: "Survey", folder: Path) -> None:
     for file, what in ((found.labels, "CSV of labels"), (found.sample, "sample submission")):
         if file is None:
             warn(f"{folder}: no {what}")
@@ -88,37 +64,14 @@ def _report(found: "Survey", folder: Path, quiet: bool) -> int:
             warn(f"{kind}: {name}")
         if len(names) > SHOWN:
             warn(f"{kind}: and {len(names) - SHOWN} more")
-    if not quiet:
-        say(
-            f"{folder}: {found.with_mask + found.without_mask} labelled images "
-            f"({found.with_mask} with a mask, {found.without_mask} without), {found.test} to test "
-            f"on; {len(found.missing)} missing, {len(found.extra)} extra, "
-            f"{len(unreadable)} unreadable"
-        )
-        if found.labels:
-            say(f"now: maskspot train {folder}")
-    return 1 if found.missing or unreadable else 0
 
 
-class _Display:
-    """Shows on stderr how far things are: a bar each where a person looks."""
-
-    def __init__(self, bar: "Progress | None", quiet: bool) -> None:
-        self.bar, self.quiet = bar, quiet
-
-    def begin(self, what: str, unit: str) -> Callable[[int, int | None], None]:
-        if self.bar is None:
-            return lambda done, total: None
-        bar, task = self.bar, self.bar.add_task(what, total=None, unit=unit)
-
-        def show(done: int, total: int | None) -> None:
-            bar.update(task, completed=done, total=total)
-
-        return show
-
-    def warn(self, text: str) -> None:
-        warn(text)
-
-    def line(self, *words: Any) -> None:
-        if not self.quiet:
-            say(*words)
+def _summarise(found: "Survey", folder: Path) -> None:
+    say(
+        f"{folder}: {found.with_mask + found.without_mask} labelled images "
+        f"({found.with_mask} with a mask, {found.without_mask} without), {found.test} to test "
+        f"on; {len(found.missing)} missing, {len(found.extra)} extra, "
+        f"{len(found.unreadable)} unreadable"
+    )
+    if found.labels:
+        say(f"now: maskspot train {folder}")
