@@ -47,7 +47,7 @@ MAY_IMPORT = {
     },
     "exporting": {
         *("arguments", "cpus", "csv_tables", "datasets", "errors", "evaluation", "extras"),
-        *("files", "images", "model", "progress", "training"),
+        *("files", "images", "model", "outputs", "progress", "training"),
     },
     "extras": {"errors"},
     "files": {"errors"},

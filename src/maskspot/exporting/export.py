@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from maskspot.errors import UsageError
 from maskspot.exporting.options import ExportOptions
 from maskspot.extras import require_train
+from maskspot.outputs.conflicts import OutputFiles
 from maskspot.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -57,9 +58,11 @@ def export(
     file = Path(output)
     if file.is_dir() or file.suffix.lower() != ".onnx":
         raise UsageError(f"{file} must be a file name that ends in .onnx", argument="output")
+    options = options or ExportOptions()
+    OutputFiles({"output": file}).check([run, options.calibration])
     with progress.step("loading TensorFlow"):
         require_train("maskspot export")
         from maskspot.exporting.build import build
         from maskspot.training.run import Run
-    info, difference = build(Run.open(run), file, options or ExportOptions(), progress)
+    info, difference = build(Run.open(run), file, options, progress)
     return ExportResult(file, info, difference)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskspot.cli.console import warn
-from maskspot.cli.destinations import Destinations
 from maskspot.cli.options import AsJson, Partial, Quiet, with_options
 from maskspot.cli.progress import showing
 from maskspot.comparing.options import BackboneTraining, CompareOptions
@@ -90,14 +89,17 @@ def _check_output(
     training: BackboneTraining,
 ) -> None:
     """Refuse to write the plot over anything that is read."""
-    destinations = Destinations({"--output": output})
-    destinations.check([options.labels, config, *models, *options.images])
-    for folder in training.data:
-        destinations.check_data(folder)
-    if output and output.exists() and options.images:
-        from maskspot.inputs.items import find_items
+    from maskspot.datasets.survey import csvs_of
+    from maskspot.inputs.items import find_items
+    from maskspot.outputs.conflicts import OutputFiles
 
-        for _ in destinations.sparing(find_items(options.images)):
+    outputs = OutputFiles({"output": output})
+    outputs.check([options.labels, config, *models, *options.images])
+    for folder in training.data:
+        outputs.check(csvs_of(folder, None))
+        outputs.check_folder(folder)
+    if output and output.exists() and options.images:
+        for _ in outputs.check_items(find_items(options.images)):
             pass  # the check is made as images are found
 
 

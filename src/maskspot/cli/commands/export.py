@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskspot.cli.console import say
-from maskspot.cli.destinations import Destinations
 from maskspot.cli.options import Quiet, with_options
 from maskspot.cli.progress import showing
 from maskspot.exporting.options import ExportOptions
@@ -32,7 +31,6 @@ def export(
     The networks of a run with folds are averaged. The file is written only if Keras and
     onnxruntime agree on the run's validation images.
     """
-    Destinations({"--output": output}).check([run, options.calibration])
     from maskspot.exporting.export import export as export_run
 
     with showing(quiet) as progress:
