@@ -1,11 +1,11 @@
-"""Measure what each part of the training recipe is worth, by log loss out of fold.
+"""What each part of the recipe is worth: out-of-fold log loss with it and without.
 
     python benchmarks/ablation.py recipes/ablation.toml DATA... --runs FOLDER
 
-The TOML file has a table `base` of settings, and a table `change` with a table of settings for
-each row. Every row is trained with the base settings and its own changes, on the same folds.
-Finished runs are not repeated. Each difference in the table has a 95 % bootstrap interval over
-the images (2,000 resamples, paired).
+The TOML file has a table `base` of settings and a table `change` of tables of settings, one for
+each row. Every row is trained with the base's settings but for its own, on the same folds. A run
+that is finished is not repeated. Prints a table; each difference has a 95 % bootstrap interval
+over the images (2,000 resamples, paired).
 """
 
 import argparse
@@ -17,26 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskspot.cli.console import say
-from maskspot.extras import require_train
+from maskspot.exporting.export import export
 from maskspot.training.presets import resolve
 from maskspot.training.run import Run
+from maskspot.training.train import resume, train
 
 
-class _Quiet:
-    """Ignores the progress of training."""
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
-
-
-def _run(folder: Path, settings: dict[str, Any], data: list[Path]) -> dict[str, Any]:
-    from maskspot.training.train import train
-
+def _run(folder: Path, settings: dict[str, Any], data: list[Path]) -> Run:
     if folder.exists():
-        run = Run.open(folder)
-    else:
-        run = Run.create(folder, resolve(options=settings), data)
-    return train(run, _Quiet())
+        return resume(folder, export=export)
+    return train(
+        data, resolve(options=settings), name=folder.name, runs=folder.parent, export=export
+    )
 
 
 def _losses(run: Run) -> NDArray[np.float64]:
@@ -57,19 +49,18 @@ def _row(name: str, metrics: dict[str, Any], losses: Any, base: Any) -> str:
 
 
 def main() -> None:
-    """Train the missing runs, and print the table."""
+    """Train what is not trained yet, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("plan", type=Path)
     parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--runs", type=Path, default=Path("runs/ablation"))
     given = parser.parse_args()
     plan = tomllib.loads(given.plan.read_text(encoding="utf-8"))
-    require_train("the ablation")
     rows, base = [], None
     for name, change in {"base": {}, **plan["change"]}.items():
         folder = given.runs / name.replace(" ", "-")
-        metrics = _run(folder, plan["base"] | change, given.data)
-        losses = _losses(Run(folder))
+        run = _run(folder, plan["base"] | change, given.data)
+        metrics, losses = run.metrics() or {}, _losses(run)
         base = losses if base is None else base
         rows.append(_row(name, metrics, losses, base))
         say(rows[-1])

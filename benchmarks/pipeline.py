@@ -1,8 +1,8 @@
-"""Compare training from the input pipeline with training on one batch in memory.
+"""Does the input pipeline keep up? Training from it against training on one batch in memory.
 
     python benchmarks/pipeline.py CONFIG DATA... [--steps 20] [--rounds 5] [--runs FOLDER]
 
-Both take turns of `--steps` steps. Prints images per second and their ratio.
+Takes turns of so many steps of each, and prints images per second and their ratio.
 """
 
 import argparse
@@ -16,13 +16,6 @@ from maskspot.extras import require_train
 from maskspot.training.presets import resolve
 
 
-class _Quiet:
-    """Ignores the progress of training."""
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
-
-
 def main() -> None:
     """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -30,12 +23,13 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="whose cache is used")
     given = parser.parse_args()
     require_train("the benchmark")
-    from maskspot.training import network, train
+    from maskspot.training import network
     from maskspot.training.batches import TrainingBatches
-    from maskspot.training.losses import compiled
+    from maskspot.training.examples import load_examples
+    from maskspot.training.losses import compile_network
     from maskspot.training.run import Run
 
     settings = resolve(
@@ -43,9 +37,9 @@ def main() -> None:
         options={"weights": "none", "init": None, "teacher": None, "start_size": 0, "epochs": 999},
     )
     run = Run.create(given.runs / f"benchmark-{time.time():.0f}", settings, given.data)
-    _, examples = train.load(run, _Quiet())
+    examples = load_examples(run)
     batches = TrainingBatches(examples, np.arange(len(examples.targets)), settings)
-    model = compiled(network.build(settings), settings)
+    model = compile_network(network.build(settings), settings)
     model.make_train_function()
     pipeline = iter(batches.dataset())
     memory = iter(batches.dataset().take(1).cache().repeat())

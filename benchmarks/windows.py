@@ -26,8 +26,9 @@ from maskspot.datasets.labels import Labelled
 from maskspot.evaluation.calibration import Calibration, bounds_for, fit, prior_weights
 from maskspot.evaluation.logistic import newton, sigmoid
 from maskspot.evaluation.metrics import auc
+from maskspot.exporting.build import model_info
 from maskspot.exporting.calibrating import held_back
-from maskspot.exporting.export import _convert, _info
+from maskspot.exporting.convert import convert
 from maskspot.exporting.graph import compose, open_session
 from maskspot.exporting.windows import TEMPERATURES, soft_maximum
 from maskspot.images import Preprocessing
@@ -122,12 +123,12 @@ def look(run: Run, images: int | None = None) -> Seen:
 
 
 def _look(fold: Run, number: int, images: int | None) -> Seen:
-    model, info = network.load(fold.kept()), _info(fold, fold.metrics() or {}, "fold")
+    model, info = network.load(fold.kept()), model_info(fold, "fold")
     sizes = (info.preprocessing.size, *SIZES)
     sessions: dict[int, tuple[Any, Preprocessing]] = {}
     for size in sizes:
         shown = replace(info, preprocessing=replace(info.preprocessing, size=size))
-        proto = compose([_convert(model, size, info)], shown, Calibration(), False)
+        proto = compose([convert(model, size, info)], shown, Calibration(), False)
         sessions[size] = open_session(proto), shown.preprocessing
     bias = float(model.get_layer("logit").get_weights()[1][0])
 

@@ -9,26 +9,44 @@ from typing import Any
 
 import pytest
 
+from maskspot.progress import Silent
+
 ROOT = Path(__file__).parent.parent
 """Folder of the checkout, with the documents."""
 
 
-class Silent:
-    """Does nothing, or stops the run in an epoch's second step."""
+class Recorder(Silent):
+    """A `Progress` that keeps what it is told, and may interrupt training in an epoch's step 2.
+
+    Attributes:
+        said: lines, with the warnings.
+        steps: names of the steps, in order.
+        updates: how far each step was.
+    """
 
     def __init__(self, stop_in: int | None = None) -> None:
-        self.stop_in = stop_in
+        self.said: list[str] = []
+        self.steps: list[str] = []
+        self.updates: dict[str, list[float]] = {}
+        self._stop_in, self._in_epoch = stop_in, 0
 
-    def data(self, images: object) -> None: ...
-    def fold(self, number: int, folds: int) -> None: ...
-    def balanced(self, before: float, after: float) -> None: ...
-    def decoded(self, count: int) -> None: ...
-    def skipped(self, item: object, reason: str) -> None: ...
-    def epoch(self, row: object, best: bool) -> None: ...
+    @contextmanager
+    def step(self, name: str, unit: str = "", total: float | None = None) -> Iterator[Any]:
+        self.steps.append(name)
+        self._step = name
+        yield self
 
-    def step(self, epoch: int, step: int, steps: int, loss: float, speed: float) -> None:
-        if epoch == self.stop_in and step == 2:
+    def update(self, done: float, total: float | None = None, note: str = "") -> None:
+        self.updates.setdefault(self._step, []).append(done)
+        self._in_epoch += note.startswith(f"epoch {self._stop_in}/")
+        if self._in_epoch == 2:
             raise KeyboardInterrupt
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def warn(self, text: str) -> None:
+        self.said.append(text)
 
 
 def wait_for(true: Callable[[], object], seconds: float = 5) -> None:

@@ -22,8 +22,8 @@ MAY_IMPORT = {
         *("cpus", "datasets", "errors", "evaluation", "files", "images", "outputs", "progress"),
     },
     "comparing": {
-        *("csv_tables", "datasets", "errors", "evaluation", "exporting", "extras", "inputs"),
-        *("model", "scoring", "training"),
+        *("arguments", "csv_tables", "datasets", "errors", "evaluation", "exporting", "inputs"),
+        *("model", "progress", "scoring", "training"),
     },
     "cpus": set(),
     "csv_tables": {"errors"},
@@ -46,8 +46,8 @@ MAY_IMPORT = {
         *("parallel", "progress", "scoring"),
     },
     "exporting": {
-        *("cpus", "csv_tables", "datasets", "errors", "evaluation", "files", "images", "model"),
-        "training",
+        *("arguments", "cpus", "csv_tables", "datasets", "errors", "evaluation", "extras"),
+        *("files", "images", "model", "outputs", "progress", "training"),
     },
     "extras": {"errors"},
     "files": {"errors"},
@@ -81,8 +81,8 @@ MAY_IMPORT = {
         "progress",
     },
     "training": {
-        *("_version", "checking", "csv_tables", "datasets", "errors", "evaluation", "exporting"),
-        *("files", "images", "model"),
+        *("_version", "arguments", "checking", "csv_tables", "datasets", "errors", "evaluation"),
+        *("extras", "files", "images", "model", "progress"),
     },
     "zindi": {
         *("_version", "archives", "arguments", "csv_tables", "datasets", "errors", "extras"),
@@ -159,7 +159,7 @@ def test_train_and_export_without_their_extra_say_what_to_install(tmp_path: Path
         )
         done = python(code)
         assert done.returncode == 2
-        what = "compare --train" if words == both else words[0]
+        what = "train" if words == both else words[0]
         assert done.stderr == (
             f"error: maskspot {what} needs more packages: pip install 'maskspot[train]'\n"
         )

@@ -16,6 +16,7 @@ def argument(
     flags: tuple[str, ...] = (),
     least: float | None = None,
     most: float | None = None,
+    choices: tuple[str, ...] = (),
     **shown: Any,
 ) -> Any:
     """Return a dataclass field with what its option needs.
@@ -26,11 +27,12 @@ def argument(
         flags: names of the option; by default `--` and the name of the field.
         least: smallest number that is admitted.
         most: largest one.
+        choices: texts that are admitted; none stands for any.
         shown: `metavar`, `show_default` and `rich_help_panel` as Typer takes them; and
             `positional=True` for an argument without a flag.
     """
-    metadata = {"help": help, "flags": flags, "least": least, "most": most, **shown}
-    return field(default=default, metadata=metadata)
+    metadata = {"help": help, "flags": flags, "least": least, "most": most, "choices": choices}
+    return field(default=default, metadata=metadata | shown)
 
 
 def check_bounds(arguments: Any) -> None:

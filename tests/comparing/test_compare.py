@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,20 +17,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskspot import Predictor
+from maskspot.cli.tables.comparison import show
 from maskspot.comparing import latency
-from maskspot.comparing.compare import Comparison, Entry, compare
+from maskspot.comparing.compare import ComparedModel, ModelComparison, compare
 from maskspot.comparing.latency import Latency
+from maskspot.comparing.options import CompareOptions
 from maskspot.comparing.parameters import count_parameters
 from maskspot.comparing.pareto import pareto_front
-from maskspot.comparing.quality import Judgement, own_judgement
+from maskspot.comparing.quality import ModelQuality, own_quality
 from maskspot.datasets.labels import Labelled
 from maskspot.errors import DataError
 from maskspot.evaluation.bootstrap import Estimate
 from maskspot.evaluation.evaluate import Question
-from maskspot.model.shipped import find_model
+from maskspot.model.shipped import find_model, shipped
 from maskspot.training.presets import resolve
 from maskspot.training.run import Run
-from tests.helpers import Silent, tiny_mobilenet
+from tests.helpers import Recorder, tiny_mobilenet
 
 Cli = Callable[..., Any]
 PAGE = Path(__file__).parents[2] / "docs" / "comparing.md"
@@ -75,33 +78,41 @@ def test_who_is_off_the_front_is_dominated_by_one_on_it(points: list[tuple[float
         assert beaten(point) != best or any(map(math.isnan, point))
 
 
-def field(number: int, content: bytes | int) -> bytes:
-    """A protobuf field, short enough for lengths of one byte."""
-    if isinstance(content, int):
-        return bytes([number << 3, content])
-    return bytes([number << 3 | 2, len(content)]) + content
-
-
-def test_parameters_are_the_numbers_of_the_weights() -> None:
-    plain = field(1, 3) + field(1, 5) + field(2, 1)  # 3 x 5, float
-    packed = field(1, b"\x80\x02\x02") + field(2, 10)  # 256 x 2, float16
-    scalar = field(2, 11) + field(9, b"12345678")  # double
-    shape = field(1, 4) + field(2, 7)  # int64
-    tensors = b"".join(field(5, each) for each in (plain, packed, scalar, shape))
-    other = b"\x09" + bytes(8) + b"\x15" + bytes(4)  # fixed fields of 8 and 4 bytes
-    assert count_parameters(field(1, 8) + other + field(7, tensors)) == 15 + 512 + 1
-
-
-@pytest.mark.parametrize("name", ["default", "int8", "fast"])
-def test_parameters_are_those_that_onnx_sees(name: str) -> None:
+@pytest.mark.parametrize("name", shipped())
+def test_parameters_of_shipped_models_are_those_that_onnx_sees(name: str) -> None:
     onnx = pytest.importorskip("onnx", reason="needs maskspot[train]")
-    file = find_model(name)
     expected = sum(
         math.prod(tensor.dims)
-        for tensor in onnx.load(file).graph.initializer
+        for tensor in onnx.load(find_model(name)).graph.initializer
         if tensor.data_type != onnx.TensorProto.INT64
     )
-    assert count_parameters(file.read_bytes()) == expected > 200_000
+    predictor = Predictor(name)
+    assert predictor.info.parameters in (None, expected)
+    assert count_parameters(predictor, find_model(name)) == expected > 200_000
+
+
+def test_parameters_are_read_from_the_metadata_else_the_graph_else_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("onnx", reason="needs maskspot[train]")
+    predictor, file = Predictor("fast"), find_model("fast")
+    known = count_parameters(predictor, file)
+    predictor.id = "another"
+    assert count_parameters(predictor, file) == known
+    monkeypatch.setattr("maskspot.comparing.parameters.find_spec", lambda name: None)
+    assert count_parameters(predictor, file) is None
+    predictor.info = replace(predictor.info, parameters=7)
+    assert count_parameters(predictor, file) == 7
+
+
+def test_a_model_of_unknown_parameters_is_on_no_front_by_them(
+    capsys: pytest.CaptureFixture[str], labels: Path
+) -> None:
+    models = (replace(measured("a", "k"), parameters=None), measured("b", "k", loss=0.9))
+    comparison = ModelComparison(models, 1)
+    assert comparison.front("log_loss", "parameters") == [False, True]
+    show(comparison)
+    assert re.search(r"\* +a +0\.5\S* +0\.5\S* +\? ", capsys.readouterr().out)
 
 
 def test_all_models_have_their_turn_in_each_round_and_another_one_begins(
@@ -121,12 +132,12 @@ def test_all_models_have_their_turn_in_each_round_and_another_one_begins(
         shape = SimpleNamespace(preprocessing=SimpleNamespace(size=8))
         return SimpleNamespace(info=shape, probabilities=probabilities)
 
-    rounds: list[tuple[int, int]] = []
+    progress = Recorder()
     models = [model("a", 0.01), model("b", 0.1)]
-    found = latency.measure(models, 3, lambda *done: rounds.append(done))
+    found = latency.measure_latencies(models, 3, progress)
     a, b = "a" + 5 * "a", "b" + "b"  # a pass to warm up, then 50 ms or one pass
     assert turns == "ab" + "ab" + a + b + b + a + a + b
-    assert rounds == [(0, 3), (1, 3), (2, 3)]
+    assert progress.updates == {"measuring latency": [1, 2, 3]}
     for each, milliseconds in zip(found, (10, 100), strict=True):
         assert (each.low, each.value, each.high) == pytest.approx((milliseconds,) * 3)
 
@@ -161,7 +172,7 @@ def test_an_image_that_cannot_be_read_is_named_once_and_left_out_for_all(
     (pictures / "f.jpg").write_bytes(b"")
     words = ("--labels", labels, "--images", pictures, *QUICK, "--json")
     result = cli("compare", "fast", find_model("fast"), *words)
-    assert (result.code, result.err) == (1, "f: left out: empty file\n")
+    assert (result.code, result.err) == (1, "warning: f: left out: empty file\n")
     found = json.loads(result.out)
     assert found["left_out"] == 1
     assert [each["judgement"]["images"] for each in found["models"]] == [5, 5]
@@ -184,7 +195,7 @@ def test_the_table_says_all_in_80_columns(cli: Cli, labels: Path) -> None:
     result = cli("compare", "default", *Path().glob("*.onnx"), *QUICK)
     assert result.code == 0
     assert result.err == (
-        "warning: not judged by the same images; --labels and --images name some for all\n"
+        "warning: models are not measured on the same images; use --labels and --images\n"
     )
     assert max(map(len, result.out.splitlines())) <= 80
     assert "[red]m\\x1b[2J" in result.out
@@ -199,14 +210,17 @@ def test_files_of_the_same_name_keep_their_folders(labels: Path) -> None:
     for name in names:
         Path(name).parent.mkdir()
         shutil.copy(find_model("fast"), name)
-    found = compare([*names, "fast"], rounds=1)
-    assert {entry.name for entry in found.entries} == {*names, "fast"}
+    found = compare([*names, "fast"], CompareOptions(rounds=1))
+    assert {model.name for model in found.models} == {*names, "fast"}
 
 
-def judged(name: str, key: str | None, loss: float = 0.5, milliseconds: float = 1.0) -> Entry:
+def measured(
+    name: str, key: str | None, loss: float = 0.5, milliseconds: float = 1.0
+) -> ComparedModel:
     none = Estimate(loss, math.nan, math.nan)
     times = Latency(milliseconds, milliseconds, milliseconds)
-    return Entry(name, "run", "vgg16", 64, 1, Judgement("oof.csv", 9, key, none, none), 5, 5, times)
+    quality = ModelQuality("oof.csv", 9, key, none, none)
+    return ComparedModel(name, "run", "vgg16", 64, 1, quality, 5, 5, times)
 
 
 @pytest.mark.parametrize(
@@ -215,14 +229,17 @@ def judged(name: str, key: str | None, loss: float = 0.5, milliseconds: float = 
      ([None], True)],
 )  # fmt: skip
 def test_images_are_the_same_only_where_that_is_known(keys: list[str | None], same: bool) -> None:
-    entries = tuple(judged(str(at), key) for at, key in enumerate(keys))
-    assert Comparison(entries, 1).same_images is same
+    models = tuple(measured(str(at), key) for at, key in enumerate(keys))
+    assert ModelComparison(models, 1).same_images is same
 
 
 def test_accuracy_is_the_better_the_higher() -> None:
-    both = (judged("a", "k", loss=0.9, milliseconds=2), judged("b", "k", loss=0.5, milliseconds=2))
-    assert Comparison(both, 1).front("accuracy", "latency") == [True, False]
-    assert Comparison(both, 1).front("log_loss", "latency") == [False, True]
+    both = (
+        measured("a", "k", loss=0.9, milliseconds=2),
+        measured("b", "k", loss=0.5, milliseconds=2),
+    )
+    assert ModelComparison(both, 1).front("accuracy", "latency") == [True, False]
+    assert ModelComparison(both, 1).front("log_loss", "latency") == [False, True]
 
 
 @pytest.fixture
@@ -236,37 +253,41 @@ def run(tmp_path: Path) -> Run:
 
 def test_a_run_is_judged_by_what_was_held_back_and_the_order_does_not_matter(run: Run) -> None:
     info = Predictor("fast").info
-    found = own_judgement(run, info, Question(resamples=50))
+    found = own_quality(run, info, Question(resamples=50))
     assert (found.by, found.images) == ("validation.csv", 4)
     assert found.accuracy.value == 0.75
     assert found.log_loss.low < found.log_loss.value < found.log_loss.high
     header, *rows = run.predictions.read_text().splitlines(keepends=True)
     run.predictions.write_text(header + "".join(reversed(rows)))
-    assert own_judgement(run, info, Question(resamples=0)).key == found.key
+    assert own_quality(run, info, Question(resamples=0)).key == found.key
     run.predictions.write_text(header + "".join(rows).replace("0.jpg,0", "0.jpg,1"))
-    assert own_judgement(run, info, Question(resamples=0)).key != found.key
+    assert own_quality(run, info, Question(resamples=0)).key != found.key
     run.predictions.write_text(header + "0.jpg,1,1.5\n")
     with pytest.raises(DataError, match=r"validation\.csv: damaged"):
-        own_judgement(run, info, Question())
+        own_quality(run, info, Question())
 
 
 @pytest.mark.parametrize(
     ("words", "code", "expected"),
     [
-        ([], 2, "name runs or models to compare, or backbones to --train"),
+        ([], 2, "name runs or models to compare, or use --train"),
         (["fast", "fast"], 2, "fast: named twice"),
-        (["fast", "--labels", "labels.csv"], 2, "--labels and --images"),
-        (["fast", "--images", "pictures"], 2, "--labels and --images"),
-        (["fast", "--labels", "labels.csv", "--images", "-"], 2, "--images: -, as"),
-        (["fast", "-o", "plot.txt"], 2, "--output: plot.txt is no name of a plot"),
+        (["fast", "--labels", "labels.csv"], 2, "--labels and --images must be given together"),
+        (["fast", "--images", "pictures"], 2, "--labels and --images must be given together"),
+        (
+            ["fast", "--labels", "labels.csv", "--images", "-"],
+            2,
+            "--images: '-' is not supported, as",
+        ),
+        (["fast", "-o", "plot.txt"], 2, "--output: plot.txt must end in .png"),
         (["fast", "--rounds", "0"], 2, "--rounds"),
-        (["--train", "vgg16"], 2, "--train and --data"),
-        (["fast", "--data", "pictures"], 2, "--train and --data"),
-        (["fast", "--epochs", "3"], 2, "--train and --data"),
-        (["fast", "none.onnx"], 3, "none.onnx: no such model file"),
+        (["--train", "vgg16"], 2, "--train and --data must be given together"),
+        (["fast", "--data", "pictures"], 2, "--train and --data must be given together"),
+        (["fast", "--epochs", "3"], 2, "--train and --data must be given together"),
+        (["fast", "none.onnx"], 3, "none.onnx: "),
         (["fast", "labels.csv"], 3, "labels.csv: not a model file, or damaged"),
         (["fast", "pictures"], 3, "pictures: not a training run"),
-        (["fast", "run"], 3, "run: not finished; go on with train --resume run"),
+        (["fast", "run"], 3, "run: not finished; resume its training first"),
         (["fast", "--labels", "none.csv", "--images", "pictures"], 3, "none.csv: No such file"),
     ],
 )
@@ -307,12 +328,12 @@ def test_the_plot_shows_nine_models_whatever_they_are_called(tmp_path: Path) -> 
     from maskspot.comparing.plot import draw
 
     names = ["$x", "a" * 60, "日本", *"bcdefg"]
-    entries = [judged(name, "k", 0.1 * at, 1 + at) for at, name in enumerate(names, 1)]
-    entries.append(judged("never", None, math.inf))
-    draw(Comparison(tuple(entries), 20), tmp_path / "plot.svg")
+    models = [measured(name, "k", 0.1 * at, 1 + at) for at, name in enumerate(names, 1)]
+    models.append(measured("never", None, math.inf))
+    draw(ModelComparison(tuple(models), 20), tmp_path / "plot.svg")
     content = (tmp_path / "plot.svg").read_text()
     assert content.startswith("<?xml")
-    assert "<!-- $x -->" in content
+    assert "<!-- 1  $x -->" in content
 
 
 @pytest.fixture(scope="module")
@@ -356,7 +377,7 @@ def test_backbones_are_trained_on_the_same_folds_once_and_compared(
 
     other = cli("compare", "--train", "efficientnet-b0,vgg16", *words, "--seed", 7)
     assert (other.code, other.out) == (2, "")
-    assert other.err == f"error: {folder} exists with seed 0, not 7: take another --name\n"
+    assert other.err == f"error: {folder} exists with seed 0, not 7: choose another --name\n"
     assert not (trained / "compare-efficientnet-b0").exists()
     unknown = cli("compare", "--train", "vgg16,vgg99", *words)
     assert unknown.code == 2
@@ -368,11 +389,11 @@ def test_backbones_are_trained_on_the_same_folds_once_and_compared(
 def test_a_run_is_judged_by_its_export(
     cli: Cli, trained: Path, demo_data: Path, labels: Path, pictures: Path
 ) -> None:
-    from maskspot.training.train import train
+    from maskspot.training.train import resume
 
     options = {"backbone": "mobilenet-0.25", "weights": "none", "size": 32, "epochs": 1}
     made = Run.create(trained / "plain", resolve(options=options), [demo_data])
-    train(made, Silent())
+    resume(made)
     assert cli("export", made.folder, "-o", "m.onnx", "-q").code == 0
     words = ("--labels", labels, "--images", pictures, *QUICK, "--json")
     result = cli("compare", made.folder, "m.onnx", *words)
@@ -412,26 +433,9 @@ def test_the_documents_examples_run(
         result = cli(*shlex.split(line)[1:], "--rounds", 1)
         assert result.code == 0, (line, result.err)
     assert {path.name for path in Path().glob("*.png")} == {"models.png", "backbones.png"}
-    assert {entry.name for entry in compare(["default", "fast"], rounds=1).entries} == {
+    assert {
+        model.name for model in compare(["default", "fast"], CompareOptions(rounds=1)).models
+    } == {
         "default",
         "fast",
     }
-
-
-@pytest.mark.train
-@pytest.mark.parametrize("begun", [True, False])
-def test_a_new_run_of_folds_that_fails_is_kept_once_a_fold_has_begun(
-    begun: bool, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("tensorflow", reason="needs maskspot[train]")
-    from maskspot.cli.commands.train import carry_out
-
-    def fail(run: Run, listener: object) -> None:
-        if begun:
-            run.fold(1).checkpoint.touch()
-        raise DataError("no longer a number")
-
-    monkeypatch.setattr("maskspot.training.train.train", fail)
-    with pytest.raises(DataError):
-        carry_out(run, new=True, quiet=True)
-    assert run.folder.exists() == begun

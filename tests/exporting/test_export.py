@@ -21,11 +21,12 @@ from maskspot.errors import DataError, ModelFileError, UsageError
 from maskspot.evaluation.calibration import Calibration, bounds_for, fit, quality
 from maskspot.evaluation.logistic import sigmoid
 from maskspot.evaluation.metrics import log_loss, summary
-from maskspot.exporting import calibration_images as samples
-from maskspot.exporting import export as exporting
-from maskspot.exporting import float16 as compress
-from maskspot.exporting import graph
-from maskspot.exporting.export import Options
+from maskspot.exporting import build, float16, graph, storing
+from maskspot.exporting.calibrating import LEAST_IMAGES, fit_calibration
+from maskspot.exporting.calibration_images import CalibrationImages, read_calibration_images
+from maskspot.exporting.convert import convert
+from maskspot.exporting.export import export
+from maskspot.exporting.options import ExportOptions
 from maskspot.exporting.quantize import Quantized, Quantizer, quantize
 from maskspot.images import Preprocessing
 from maskspot.model.info import KEY, ModelInfo, read_info
@@ -87,7 +88,7 @@ def models(folds: Run) -> list[Any]:
 @pytest.fixture(scope="module")
 def networks(models: list[Any]) -> list[onnx.ModelProto]:
     """The folds' networks, converted: that takes seconds."""
-    return [exporting._convert(model, SIZE, INFO) for model in models]
+    return [convert(model, SIZE, INFO) for model in models]
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def _converted(
         return float(model.get_weights()[-1][0])
 
     known = dict(zip(map(bias, models), networks, strict=True))
-    monkeypatch.setattr(exporting, "_convert", lambda model, size, info: known[bias(model)])
+    monkeypatch.setattr(build, "convert", lambda model, size, info: known[bias(model)])
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +119,13 @@ def exact(networks: list[onnx.ModelProto]) -> onnx.ModelProto:
 
 
 @pytest.fixture(scope="module")
-def read(plain: Run) -> samples.Samples:
+def read(plain: Run) -> CalibrationImages:
     """The plain run's images, read again."""
-    return samples.read_samples(plain)
+    return read_calibration_images(plain)
 
 
 @pytest.fixture(scope="module")
-def quantized(networks: list[onnx.ModelProto], read: samples.Samples) -> Quantized:
+def quantized(networks: list[onnx.ModelProto], read: CalibrationImages) -> Quantized:
     """The plain run's network in 8 bits."""
     return quantize(networks[0], replace(read, training=read.training[:8]), Calibration())
 
@@ -133,7 +134,7 @@ def quantized(networks: list[onnx.ModelProto], read: samples.Samples) -> Quantiz
 def test_the_calibration_is_in_the_graph_and_what_it_did_in_the_file(
     plain: Run, logits: np.ndarray, pixels: np.ndarray, tmp_path: Path
 ) -> None:
-    info, _ = exporting.export(plain, tmp_path / "m.onnx", options=Options(storage="float32"))
+    info = export(plain, tmp_path / "m.onnx", ExportOptions(float32=True)).info
     targets, probabilities = plain.read_predictions()
     found = fitted(plain)
     assert abs(found.scale - 1) > 0.1
@@ -159,8 +160,8 @@ def test_the_calibration_is_in_the_graph_and_what_it_did_in_the_file(
 def test_without_calibration_the_file_says_what_the_network_says(
     plain: Run, logits: np.ndarray, pixels: np.ndarray, tmp_path: Path
 ) -> None:
-    options = Options(calibrate=False, storage="float32")
-    info, _ = exporting.export(plain, tmp_path / "m.onnx", options=options)
+    options = ExportOptions(calibrate=False, float32=True)
+    info = export(plain, tmp_path / "m.onnx", options).info
     ours = Predictor(tmp_path / "m.onnx").probabilities(pixels)
     np.testing.assert_allclose(ours, sigmoid(logits[0, 0]), atol=1e-4)
     assert np.ptp(ours) > 0.5
@@ -173,27 +174,29 @@ def test_too_few_images_or_one_class_calibrate_nothing(plain: Run, tmp_path: Pat
     run = Run(tmp_path / "few")
     header, *rows = (run.folder / "validation.csv").read_text().splitlines()
     one_class = [",".join([*row.split(",")[:1], "1", *row.split(",")[2:]]) for row in rows]
-    for lines in (rows[: exporting.LEAST_IMAGES - 1], one_class):
+    for lines in (rows[: LEAST_IMAGES - 1], one_class):
         (run.folder / "validation.csv").write_text("\n".join([header, *lines]))
-        assert exporting._calibration(run, Options()) == (Calibration(), {})
-        with pytest.raises(DataError, match=r"--calibration: .*few has .* held-back images"):
-            exporting._calibration(plain, Options(calibration=run))
+        fitted = fit_calibration(run, ExportOptions())
+        assert (fitted.calibration, fitted.facts) == (Calibration(), {})
+        with pytest.raises(DataError, match=r"calibration: .*few has .* held-back images"):
+            fit_calibration(plain, ExportOptions(calibration=run.folder))
 
 
 def test_another_runs_images_calibrate_if_it_is_of_the_same_network(
     plain: Run, folds: Run, tmp_path: Path
 ) -> None:
-    found, facts = exporting._calibration(plain, Options(calibration=folds))
-    assert found == fitted(folds)
-    assert (facts["run"], facts["images"]) == ("two", 2 * HELD_BACK)
+    found = fit_calibration(plain, ExportOptions(calibration=folds.folder))
+    assert found.calibration == fitted(folds)
+    assert (found.facts["run"], found.facts["images"]) == ("two", 2 * HELD_BACK)
     shutil.copytree(plain.folder, tmp_path / "other")
     other = Run(tmp_path / "other")
-    (other.folder / "settings.json").write_text(json.dumps(SMALL | {"size": 64}))
+    larger = resolve(options=SMALL | {"size": 64})
+    (other.folder / "settings.json").write_text(larger.to_json())
     with pytest.raises(UsageError, match=r"other is of mobilenet-0\.25 at 64 pixels"):
-        exporting._calibration(plain, Options(calibration=other))
+        fit_calibration(plain, ExportOptions(calibration=other.folder))
     (other.folder / "metrics.json").unlink()
     with pytest.raises(DataError, match="other: not finished"):
-        exporting._calibration(plain, Options(calibration=other))
+        fit_calibration(plain, ExportOptions(calibration=other.folder))
 
 
 @pytest.mark.usefixtures("_converted")
@@ -202,7 +205,7 @@ def test_a_file_of_folds_averages_their_logits_and_those_of_the_mirror_image(
 ) -> None:
     result = cli("export", folds.folder, "-o", tmp_path / "m.onnx", "--flip", "--float32")
     assert result.code == 0
-    assert "2 networks x 2 for the mirror: 4 passes an image" in result.err
+    assert "2 networks x 2 for the mirror image: 4 passes per image" in result.err
     assert f"calibrated on {2 * HELD_BACK} held-back images of two" in result.err
     predictor = Predictor(tmp_path / "m.onnx")
     expected = fitted(folds).of_logits(logits.mean(axis=(0, 1)))
@@ -259,7 +262,7 @@ def optimized(proto: onnx.ModelProto, file: Path) -> onnx.ModelProto:
 def test_float16_halves_the_file_and_onnxruntime_undoes_it_once(
     exact: onnx.ModelProto, pixels: np.ndarray, tmp_path: Path
 ) -> None:
-    half = compress.to_float16(exact)
+    half = float16.to_float16(exact)
     assert len(half.SerializeToString()) < 0.6 * len(exact.SerializeToString())
     ours, theirs = (graph.run(each, pixels[:40], "probability") for each in (half, exact))
     assert 0 < np.abs(ours - theirs).max() < 0.01
@@ -297,7 +300,7 @@ def test_float16_keeps_what_it_cannot_hold_and_the_smallest_tensors() -> None:
         )
     )
     proto.graph.node[-1].input[:] = ["small", "usual"]
-    half = compress.to_float16(proto)
+    half = float16.to_float16(proto)
     stored = {t.name for t in half.graph.initializer if t.data_type == TensorProto.FLOAT16}
     assert stored == {"usual/16", "zero/16"}
 
@@ -306,11 +309,11 @@ def test_float16_keeps_what_it_cannot_hold_and_the_smallest_tensors() -> None:
 def test_weights_stay_float32_where_float16_moves_a_probability_too_far(
     plain: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    info, _ = exporting.export(plain, tmp_path / "m.onnx")
+    info = export(plain, tmp_path / "m.onnx").info
     assert info.storage["weights"] == "float16"
-    assert 0 < info.storage["difference"] <= exporting.HALF_TOLERANCE
-    monkeypatch.setattr(exporting, "HALF_TOLERANCE", 1e-12)
-    info, _ = exporting.export(plain, tmp_path / "m.onnx")
+    assert 0 < info.storage["difference"] <= storing.HALF_TOLERANCE
+    monkeypatch.setattr(storing, "HALF_TOLERANCE", 1e-12)
+    info = export(plain, tmp_path / "m.onnx").info
     assert info.storage["weights"] == "float32"
     assert info.storage["float16_difference"] > 1e-12
     types = {t.data_type for t in onnx.load(tmp_path / "m.onnx").graph.initializer}
@@ -320,21 +323,21 @@ def test_weights_stay_float32_where_float16_moves_a_probability_too_far(
 def test_more_weights_stay_float32_where_float16_moves_too_much(
     exact: onnx.ModelProto, pixels: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    says = dict(zip(compress.SHARES, (0.1, 0.002, 0.0009, 0.0), strict=True))
+    says = dict(zip(float16.SHARES, (0.1, 0.002, 0.0009, 0.0), strict=True))
     shares = []
 
     def store(proto: onnx.ModelProto, share: float) -> onnx.ModelProto:
         shares.append(share)
         return proto
 
-    monkeypatch.setattr(exporting, "to_float16", store)
-    monkeypatch.setattr(exporting, "_probabilities", lambda *_: np.array([says[shares[-1]]]))
-    _, facts = exporting._halve(exact, tmp_path / "m.onnx", pixels, np.zeros(1))
+    monkeypatch.setattr(storing, "to_float16", store)
+    monkeypatch.setattr(storing, "write_and_predict", lambda *_: np.array([says[shares[-1]]]))
+    _, facts = storing.store_as_float16(exact, tmp_path / "m.onnx", pixels, np.zeros(1))
     assert facts == {"weights": "float16", "float32_share": 0.2, "difference": 0.0009}
 
 
 def test_a_runs_images_are_read_again_apart(
-    read: samples.Samples, pixels: np.ndarray, demo_data: Path
+    read: CalibrationImages, pixels: np.ndarray, demo_data: Path
 ) -> None:
     assert (read.held_back == pixels[:HELD_BACK]).all()
     assert (read.training == pixels[HELD_BACK:]).all()
@@ -348,23 +351,21 @@ def test_images_that_have_gone_are_one_line(plain: Run, tmp_path: Path, cli: Cli
     run.write_json("run.json", {"data": [str(tmp_path / "gone")]})
     result = cli("export", run.folder, "-o", tmp_path / "m.onnx", "--int8")
     assert result.code == 3
+    gone = tmp_path / "gone"
     assert result.err == (
-        f"error: --int8 needs the run's images: {tmp_path / 'gone'}: no such folder of images\n"
+        f"error: --int8 needs the images of the run: {gone}: no such folder of images\n"
     )
     assert not (tmp_path / "m.onnx").exists()
 
 
 def test_int8_leaves_out_the_first_layers_and_the_last(
-    quantized: Quantized, exact: onnx.ModelProto, read: samples.Samples
+    quantized: Quantized, exact: onnx.ModelProto, read: CalibrationImages
 ) -> None:
     assert len(set(quantized.layers)) == 28
     *first, last = quantized.left_out
     assert first == quantized.layers[: len(first)]
     assert last == quantized.layers[-1]
     assert len(first) <= 14
-    assert quantized.rise == (
-        log_loss(read.targets, quantized.after) - log_loss(read.targets, quantized.before)
-    )
     kinds = [tensor.data_type for tensor in quantized.network.graph.initializer]
     assert kinds.count(TensorProto.INT8) >= 28 - len(quantized.left_out)
     assert len(quantized.network.SerializeToString()) < 0.5 * len(exact.SerializeToString())
@@ -372,7 +373,7 @@ def test_int8_leaves_out_the_first_layers_and_the_last(
 
 
 def test_int8_between_the_first_layer_and_the_last_is_all_integers(
-    networks: list[onnx.ModelProto], read: samples.Samples, tmp_path: Path
+    networks: list[onnx.ModelProto], read: CalibrationImages, tmp_path: Path
 ) -> None:
     proto = Quantizer(networks[0], read.training[:16]).without_first(1)
     file = str(tmp_path / "optimized.onnx")
@@ -395,17 +396,17 @@ def test_int8_is_written_within_the_tolerance_and_refused_beyond(
 ) -> None:
     words = ["export", plain.folder, "-o", tmp_path / "m.onnx", "--int8", "--flip"]
     wrong = replace(quantized, after=(1 - quantized.targets).clip(0.001, 0.999))
-    monkeypatch.setattr(exporting, "quantize", lambda *_: wrong)
+    monkeypatch.setattr(storing, "quantize", lambda *_: wrong)
     refused = cli(*words)
     assert refused.code == 3
     assert "int8 raises log loss on 110 held-back images by" in refused.err
     assert "more than --int8-tolerance 0.01: nothing was written" in refused.err
     assert refused.err.count("\n") == 1
     assert not list(tmp_path.iterdir())
-    monkeypatch.setattr(exporting, "quantize", lambda *_: quantized)
+    monkeypatch.setattr(storing, "quantize", lambda *_: quantized)
     done = cli(*words, "--int8-tolerance", "1")
     assert done.code == 0
-    assert f"int8, but {len(quantized.left_out)} of 28 layers" in done.err
+    assert f"int8, except {len(quantized.left_out)} of 28 layers" in done.err
     info = Predictor(tmp_path / "m.onnx").info
     assert info.storage["weights"] == "int8"
     assert info.storage["images"] == HELD_BACK
@@ -417,8 +418,8 @@ def test_int8_is_written_within_the_tolerance_and_refused_beyond(
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--float32", "--int8"], "--float32 and --int8: name one of them"),
-        (["--no-calibrate", "--calibration", "x"], "--no-calibrate: name one"),
+        (["--float32", "--int8"], "use --float32 or --int8, not both"),
+        (["--no-calibrate", "--calibration", "x"], "use --calibration or --no-calibrate, not both"),
     ],
 )
 def test_options_that_contradict_each_other_are_one_line(
@@ -444,6 +445,6 @@ def test_the_file_names_no_folder_of_the_machine(plain: Run, tmp_path: Path) -> 
     shutil.copytree(plain.folder, tmp_path / "run")
     run = Run(tmp_path / "run")
     run.write_json("settings.json", settings | {"boxes": "/home/me/boxes.csv"})
-    info = exporting._info(run, {"validation": {}}, "m")
+    info = build.model_info(run, "m")
     assert info.training["settings"]["boxes"] == "boxes.csv"
     assert "/" not in info.to_json()

@@ -16,9 +16,12 @@ from maskspot.datasets.labels import Labelled
 from maskspot.errors import DataError, ExportError, UsageError
 from maskspot.evaluation.calibration import Calibration
 from maskspot.exporting import calibrating, shrink
-from maskspot.exporting import export as exporting
-from maskspot.exporting.export import Options
+from maskspot.exporting.build import enlarge
+from maskspot.exporting.convert import convert_views
+from maskspot.exporting.export import export
 from maskspot.exporting.graph import compose, make_model, open_session
+from maskspot.exporting.options import ExportOptions
+from maskspot.exporting.storing import TOLERANCE
 from maskspot.exporting.windows import Windows, keras_logits, soft_maximum, views_of, windowed
 from maskspot.images import Preprocessing
 from maskspot.model.info import INPUT, ModelInfo
@@ -40,12 +43,12 @@ def run(tmp_path_factory: pytest.TempPathFactory, demo_data: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def views(run: Run) -> onnx.ModelProto:
-    return exporting._views(network.load(run.kept()), INFO, LOOK.size)
+    return convert_views(network.load(run.kept()), INFO, LOOK.size)
 
 
 @pytest.fixture(scope="module")
 def pixels(run: Run) -> np.ndarray:
-    return np.stack([exporting._enlarged(each, LOOK.size) for each in run.check_pixels()])
+    return np.stack([enlarge(each, LOOK.size) for each in run.check_pixels()])
 
 
 @pytest.mark.parametrize(("large", "small"), [(56, 32), (448, 256), (512, 256), (384, 256), (9, 5)])
@@ -59,13 +62,13 @@ def test_the_smaller_copy_has_the_weights_of_pillow(large: int, small: int) -> N
 
 @pytest.mark.parametrize(("large", "small"), [(56, 32), (448, 256), (512, 256), (384, 256), (9, 5)])
 def test_the_graph_shrinks_to_the_edges_as_numpy_does(large: int, small: int) -> None:
-    nodes, constants = shrink.shrink_nodes("in", "out", large, small)
+    new = shrink.shrink_nodes("in", "out", large, small)
     graph = helper.make_graph(
-        nodes,
+        new.nodes,
         "g",
         [helper.make_tensor_value_info("in", TensorProto.UINT8, ["N", large, large, 3])],
         [helper.make_tensor_value_info("out", TensorProto.UINT8, ["N", small, small, 3])],
-        constants,
+        new.constants,
     )
     noise = np.random.default_rng(1).integers(0, 256, (2, large, large, 3), np.uint8)
     noise[:, 0] = noise[:, :, -1] = 255
@@ -120,8 +123,9 @@ def test_a_file_with_windows_is_verified_calibrated_and_shows_a_finer_heatmap(
     run: Run, tmp_path: Path, flip: bool
 ) -> None:
     file = tmp_path / "windows.onnx"
-    info, difference = exporting.export(run, file, options=Options(windows=True, flip=flip))
-    assert difference < exporting.TOLERANCE
+    result = export(run, file, ExportOptions(windows=True, flip=flip))
+    assert result.difference < TOLERANCE
+    info = result.info
     assert info.preprocessing.size == LOOK.size == 112
     assert info.windows["share"] in np.clip([info.windows["share"]], 0, 1)
     assert info.passes == 4 * (1 + flip)
@@ -149,15 +153,15 @@ def test_what_is_fitted_finds_masks_in_windows_alone() -> None:
     assert turned.share < 0.2
 
 
-def test_int8_and_windows_exclude_each_other(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="name one of them"):
-        exporting.export(run, tmp_path / "x.onnx", options=Options(windows=True, storage="int8"))
+def test_int8_and_windows_exclude_each_other() -> None:
+    with pytest.raises(UsageError, match="use `windows` or `int8`, not both"):
+        ExportOptions(windows=True, int8=True)
 
 
 def test_probabilities_of_an_export_keep_their_distance_from_0_and_1(
     run: Run, tmp_path: Path
 ) -> None:
-    info, _ = exporting.export(run, tmp_path / "m.onnx")
+    info = export(run, tmp_path / "m.onnx").info
     bound = info.calibration["bound"]
     assert bound >= 1e-4
     wild = np.random.default_rng(0).integers(0, 2, (40, SIZE, SIZE, 3), np.uint8) * 255
@@ -169,7 +173,7 @@ def test_probabilities_of_an_export_keep_their_distance_from_0_and_1(
 
 def test_training_does_not_start_from_a_file_with_windows(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "windows.onnx"
-    exporting.export(run, file, options=Options(windows=True))
+    export(run, file, ExportOptions(windows=True))
     with pytest.raises(UsageError, match="for its windows"):
         warmstart.load_model_file(network.build(run.settings), file, run.check_pixels())
 

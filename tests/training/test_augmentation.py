@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("cv2", reason="needs maskspot[train]")
 import cv2
 
-from maskspot.training.augmentation import disturb, mix, vary_colour, warp
+from maskspot.training.augmentation import distort, mix, vary_colour, warp
 from maskspot.training.presets import PRESETS, resolve
 from maskspot.training.settings import Settings
 from maskspot.training.views import random_warp
@@ -43,7 +43,7 @@ def warped(settings: Settings, image: np.ndarray, seed: int) -> np.ndarray:
 def test_without_ranges_an_image_stays_as_it_is() -> None:
     image = np.random.default_rng(0).integers(0, 256, (65, 65, 3), dtype=np.uint8)
     assert (warped(STILL, image, 1) == image).all()
-    assert (disturb(image, np.random.default_rng(1), STILL) == image).all()
+    assert (distort(image, np.random.default_rng(1), STILL) == image).all()
 
 
 def test_a_mirror_is_exact_and_of_half_the_images() -> None:
@@ -152,7 +152,7 @@ def mean_change(**values: float) -> float:
     image = cv2.GaussianBlur(
         np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8), (5, 5), 0
     )
-    changed = disturb(image, np.random.default_rng(3), replace(STILL, size=64, **values))
+    changed = distort(image, np.random.default_rng(3), replace(STILL, size=64, **values))
     assert changed.shape == image.shape
     assert changed.dtype == np.uint8
     return float(np.abs(changed.astype(int) - image).mean())

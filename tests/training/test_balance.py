@@ -8,7 +8,7 @@ import pytest
 from maskspot.datasets.facts import read_fact
 from maskspot.datasets.labels import read_folders
 from maskspot.errors import DataError, UsageError
-from maskspot.training.balance import LIMIT, balance, inverse_propensity, one_hot, telling
+from maskspot.training.balance import LIMIT, balance, inverse_propensity, one_hot, predictability
 
 
 def biased(count: int = 4000) -> tuple[np.ndarray, np.ndarray]:
@@ -21,7 +21,7 @@ def biased(count: int = 4000) -> tuple[np.ndarray, np.ndarray]:
 
 def test_sources_that_give_labels_away_no_longer_do() -> None:
     features, targets = biased()
-    before, after = telling(features, targets, inverse_propensity(features, targets))
+    before, after = predictability(features, targets, inverse_propensity(features, targets))
     assert before > 0.75
     assert after < 0.53
 

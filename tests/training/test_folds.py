@@ -3,6 +3,7 @@
 import csv
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,15 @@ import pytest
 pytest.importorskip("tensorflow", reason="needs maskspot[train]")
 from maskspot.datasets.labels import Labelled, read_folders
 from maskspot.errors import DataError, UsageError
+from maskspot.exporting.export import export
 from maskspot.training import network
-from maskspot.training.batches import Examples, TrainingBatches
+from maskspot.training.batches import TrainingBatches
+from maskspot.training.examples import Examples
 from maskspot.training.presets import resolve
 from maskspot.training.run import Run
 from maskspot.training.teachers import FileTeacher, load_teacher
-from maskspot.training.train import train
-from tests.helpers import Silent, tiny_mobilenet
+from maskspot.training.train import TrainingStopped, resume
+from tests.helpers import Recorder, tiny_mobilenet
 
 pytestmark = pytest.mark.train
 
@@ -53,16 +56,17 @@ def folds(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Run:
     """A run of two folds that was stopped between them, and resumed."""
     run = Run.create(tmp_path_factory.mktemp("runs") / "folds", resolve(options=SMALL), [data])
 
-    class StopBeforeSecondFold(Silent):
-        def fold(self, number: int, folds: int) -> None:
-            if number == 2:
+    class StopBeforeSecondFold(Recorder):
+        def say(self, text: str) -> None:
+            if text == "fold 2 of 2":
                 raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        train(run, StopBeforeSecondFold())
+    with pytest.raises(TrainingStopped) as stopped:
+        resume(run, progress=StopBeforeSecondFold())
+    assert stopped.value.run == run
     assert run.fold_runs()[0].metrics() is not None
     assert run.metrics() is None
-    train(run, Silent())
+    resume(run)
     return run
 
 
@@ -104,8 +108,8 @@ def test_a_fold_is_resumed_through_its_run(folds: Run, tmp_path: Path) -> None:
     shutil.copytree(folds.folder, tmp_path / "run")
     fold = Run(tmp_path / "run").fold_runs()[0]
     (fold.folder / "metrics.json").unlink()
-    with pytest.raises(UsageError, match=rf"--resume {tmp_path / 'run'}"):
-        train(fold, Silent())
+    with pytest.raises(UsageError, match=rf"continue with `resume={tmp_path / 'run'}`"):
+        resume(fold)
 
 
 def test_a_fold_starts_from_the_fold_that_never_saw_its_images(
@@ -126,7 +130,7 @@ def test_folds_that_start_from_folds_hold_the_same_images_back(
 ) -> None:
     options = SMALL | {"init": str(folds.folder), "seed": 4}
     run = Run.create(tmp_path / "second", resolve(options=options), [data])
-    train(run, Silent())
+    resume(run)
     assert {name: row[2] for name, row in oof(run).items()} == {
         name: row[2] for name, row in oof(folds).items()
     }
@@ -139,23 +143,23 @@ def test_folds_of_another_number_or_other_images_are_no_start(
     options = SMALL | {"init": str(folds.folder)}
     if change == "folds":
         options["folds"] = 3
-        reason = "--init: .*folds has 2 folds, not 3"
+        reason = "init: .*folds has 2 folds, not 3"
     else:
         shutil.copytree(data, tmp_path / "data")
         data = tmp_path / "data"
         (data / "images" / "copy.jpg").rename(data / "images" / "new.jpg")
         table = data / "train_labels.csv"
         table.write_text(table.read_text().replace("copy.jpg", "new.jpg"))
-        reason = r"folds: it must have folds of the same images; new\.jpg is none of them"
+        reason = r"folds: it must have folds of the same images; new\.jpg is not one of them"
     run = Run.create(tmp_path / "second", resolve(options=options), [data])
     with pytest.raises((UsageError, DataError), match=reason):
-        train(run, Silent())
+        resume(run)
 
 
 def test_a_run_of_another_backbone_is_no_start(folds: Run) -> None:
     start = str(folds.fold_runs()[0].folder)
     settings = resolve(options={"backbone": "efficientnet-lite0", "init": start})
-    with pytest.raises(UsageError, match=r"--init: .*fold-1 trained mobilenet-0\.25, not"):
+    with pytest.raises(UsageError, match=r"init: .*fold-1 trained mobilenet-0\.25, not"):
         network.build(settings)
 
 
@@ -167,7 +171,9 @@ class Stubborn:
 
 
 def test_a_teachers_answers_are_mixed_into_the_labels() -> None:
-    examples = Examples.plain(np.zeros((8, 32, 32, 3), np.uint8), np.array([0, 1] * 4, np.float32))
+    examples = Examples.from_pixels(
+        np.zeros((8, 32, 32, 3), np.uint8), np.array([0, 1] * 4, np.float32)
+    )
     settings = resolve(options={"size": 32, "batch_size": 8, "teacher_weight": 0.4})
     targets = TrainingBatches(examples, np.arange(8), settings, Stubborn()).batch(0, 0).targets
     assert sorted(set(targets[:, 0].tolist())) == pytest.approx([0.3, 0.9])
@@ -180,12 +186,21 @@ def test_a_shipped_model_teaches_views_of_any_size() -> None:
     assert ((told > 0) & (told < 1)).all()
 
 
+def examples_of(images: list[Labelled]) -> Examples:
+    """Examples without pixels; an image that is not there is left out."""
+    targets = np.array([1.0 if each.path.exists() else np.nan for each in images], np.float32)
+    if len(images) == 1:
+        targets[:] = 1
+    examples = Examples.from_pixels(np.zeros((len(images), 1, 1, 3), np.uint8), targets)
+    return replace(examples, images=images)
+
+
 def test_a_run_with_folds_teaches_each_image_by_the_network_without_it(
     folds: Run, data: Path
 ) -> None:
     images = read_folders([data])
     unreadable = Labelled("unreadable.jpg", data / "unreadable.jpg", 1)
-    teacher = load_teacher(str(folds.folder), [*images, unreadable], np.arange(len(images)))
+    teacher = load_teacher(str(folds.folder), examples_of([*images, unreadable]), export)
     alone = [FileTeacher(fold.folder / "teacher.onnx") for fold in folds.fold_runs()]
     held = [int(oof(folds)[item.name][2]) - 1 for item in images[:10]]
     pixels = np.random.default_rng(0).integers(0, 256, (10, 32, 32, 3), dtype=np.uint8)
@@ -197,10 +212,15 @@ def test_a_run_with_folds_teaches_each_image_by_the_network_without_it(
 
 def test_a_run_of_other_images_or_without_folds_is_no_teacher(folds: Run, tmp_path: Path) -> None:
     stranger = [Labelled("stranger.jpg", tmp_path / "stranger.jpg", 1)]
-    with pytest.raises(DataError, match=r"stranger\.jpg is none of them"):
-        load_teacher(str(folds.folder), stranger, np.arange(1))
-    with pytest.raises(DataError, match="finished run with --folds"):
-        load_teacher(str(folds.fold_runs()[0].folder), stranger, np.arange(1))
+    with pytest.raises(DataError, match=r"stranger\.jpg is not one of them"):
+        load_teacher(str(folds.folder), examples_of(stranger), export)
+    with pytest.raises(DataError, match="finished run with folds"):
+        load_teacher(str(folds.fold_runs()[0].folder), examples_of(stranger), export)
+
+
+def test_a_run_teaches_only_with_what_exports_its_folds(folds: Run, data: Path) -> None:
+    with pytest.raises(UsageError, match=r"is a run: pass `export=maskspot\.export`"):
+        load_teacher(str(folds.folder), examples_of(read_folders([data])), None)
 
 
 def grouped(data: Path, folder: Path) -> Path:
@@ -223,15 +243,16 @@ def test_folds_by_source_part_no_source_and_learn_from_no_copy_of_what_they_judg
     run = Run.create(tmp_path / "run", resolve(options=SMALL | {"group": "source"}), [folder])
     tasks = []
     monkeypatch.setattr(
-        "maskspot.training.train.fit",
+        "maskspot.training.train_run.fit",
         lambda run, task, listener: tasks.append(task) or fake_fit(run, task),
     )
-    train(run, Silent())
+    resume(run)
     source = sources_of(folder)
     original = next(name for name in source if name != "copy.jpg")
     for task in tasks:
         learned, judged = (
-            {task.images[at].name for at in rows} for rows in (task.training, task.validation)
+            {task.examples.images[at].name for at in rows}
+            for rows in (task.training, task.validation)
         )
         assert not {source[name] for name in learned} & {source[name] for name in judged}
         assert learned.isdisjoint({"copy.jpg", original}) or judged.isdisjoint(
@@ -242,37 +263,39 @@ def test_folds_by_source_part_no_source_and_learn_from_no_copy_of_what_they_judg
 
 def fake_fit(run: Run, task: object) -> dict[str, object]:
     """Write what training would: each image is called a mask."""
-    items = [task.images[at] for at in task.validation]  # type: ignore[attr-defined]
+    items = [task.examples.images[at] for at in task.validation]  # type: ignore[attr-defined]
     run.write_predictions(items, np.full(len(items), 0.75))
     metrics = {"validation": {"log_loss": 1.0, "accuracy": 0.5, "auc": 0.5}}
     run.write_json("metrics.json", metrics)
     return metrics
 
 
-def test_false_alarms_of_another_run_are_shown_twice(
+def test_false_positives_of_another_run_are_shown_twice(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tasks = []
     monkeypatch.setattr(
-        "maskspot.training.train.fit",
+        "maskspot.training.train_run.fit",
         lambda run, task, listener: tasks.append(task) or fake_fit(run, task),
     )
     first = Run.create(tmp_path / "first", resolve(options=SMALL), [data])
-    train(first, Silent())
-    assert first.false_alarms() == {each.name for each in read_folders([data]) if not each.target}
+    resume(first)
+    assert first.false_positives() == {
+        each.name for each in read_folders([data]) if not each.target
+    }
     again = SMALL | {"folds": 0, "repeat": str(first.folder)}
-    train(Run.create(tmp_path / "second", resolve(options=again), [data]), Silent())
+    resume(Run.create(tmp_path / "second", resolve(options=again), [data]))
     rows = tasks[-1].training
     for at in np.unique(rows):
-        assert np.sum(rows == at) == (1 if tasks[-1].images[at].target else 2)
+        assert np.sum(rows == at) == (1 if tasks[-1].examples.images[at].target else 2)
 
 
-def test_only_finished_runs_with_folds_have_false_alarms(data: Path, tmp_path: Path) -> None:
+def test_only_finished_runs_with_folds_have_false_positives(data: Path, tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", resolve(options=SMALL), [data])
-    with pytest.raises(DataError, match="not a finished run with --folds"):
-        run.false_alarms()
+    with pytest.raises(DataError, match="not a finished run with folds"):
+        run.false_positives()
 
 
 def test_groups_need_folds() -> None:
-    with pytest.raises(UsageError, match="group: only folds have groups"):
+    with pytest.raises(UsageError, match="group: needs a number of `folds`"):
         resolve(options={"group": "source"})

@@ -1,6 +1,8 @@
 import json
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,10 +51,10 @@ def test_an_unknown_setting_is_refused_with_the_nearest(
     ("values", "words"),
     [
         ({"epochs": 0}, "epochs: 0 is not from 1 to"),
-        ({"epochs": 2.5}, "epochs: 2.5 is not a whole number"),
-        ({"epochs": True}, "epochs: True is not a whole number"),
-        ({"epochs": "3"}, "epochs: '3' is not a whole number"),
-        ({"horizontal_flip": 1}, "horizontal_flip: 1 is not a true or false"),
+        ({"epochs": 2.5}, "epochs: 2.5 is not an integer"),
+        ({"epochs": True}, "epochs: True is not an integer"),
+        ({"epochs": "3"}, "epochs: '3' is not an integer"),
+        ({"horizontal_flip": 1}, "horizontal_flip: 1 is not true or false"),
         ({"zoom": -0.1}, "zoom"),
         ({"zoom": 1.0}, "zoom: 1.0 is not from 0 to 0.9"),
         ({"rotation": 1e9}, "rotation"),
@@ -132,3 +134,21 @@ def test_choices_are_those_of_the_code_that_obeys_them() -> None:
     choices = {spec.name: spec.metadata["choices"] for spec in fields(Settings)}
     assert set(choices["filter"]) == set(FILTERS)
     assert choices["fit"] == FITS
+
+
+def test_options_of_train_show_choices_and_the_defaults_of_settings(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    text = " ".join(cli("train", "--help").out.split())
+    assert "How an image becomes square: squash, pad. [default: (squash)]" in text
+    assert "--srgb --no-srgb Convert images with an ICC profile to sRGB. [default: (srgb)]" in text
+    options = [f"--{spec.name.replace('_', '-')} " for spec in fields(Settings)]
+    assert all(option in text for option in options)
+
+
+def test_an_option_that_is_out_of_range_is_named_as_it_was_typed(
+    cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    result = cli("train", tmp_path, "--batch-size", "0")
+    assert (result.code, result.err) == (2, "error: --batch-size: 0 is not from 1 to 1e+06\n")

@@ -19,19 +19,22 @@ from maskspot import Predictor
 from maskspot.datasets.labels import read_folders
 from maskspot.errors import DataError, ExportError, ImageError
 from maskspot.evaluation.metrics import log_loss
-from maskspot.exporting import export as exporting
+from maskspot.exporting import build
+from maskspot.exporting.export import export
+from maskspot.exporting.options import ExportOptions
+from maskspot.exporting.storing import TOLERANCE
 from maskspot.images import Preprocessing
 from maskspot.model.info import ModelInfo
-from maskspot.training import fit as loop
-from maskspot.training import losses as objective
 from maskspot.training import network
-from maskspot.training.batches import Examples, TrainingBatches, split
-from maskspot.training.fit import averaged, predict
+from maskspot.training.batches import TrainingBatches
+from maskspot.training.examples import Examples, split
+from maskspot.training.fit import Task, averaged, fit_head, predict
+from maskspot.training.losses import build_optimizer
 from maskspot.training.pixel_cache import load_pixels
 from maskspot.training.presets import PRESETS, resolve
 from maskspot.training.run import Run
-from maskspot.training.train import train
-from tests.helpers import Silent, tiny_mobilenet
+from maskspot.training.train import TrainingStopped, resume, train
+from tests.helpers import Recorder, tiny_mobilenet
 
 pytestmark = pytest.mark.train
 
@@ -57,7 +60,7 @@ def small_network() -> Iterator[None]:
 def finished(tmp_path_factory: pytest.TempPathFactory, demo_data: Path) -> Run:
     """A run of three epochs on the demo data."""
     run = Run.create(tmp_path_factory.mktemp("runs") / "small", resolve(options=SMALL), [demo_data])
-    train(run, Silent())
+    resume(run)
     return run
 
 
@@ -102,19 +105,19 @@ def test_a_stopped_run_ends_as_an_unstopped_one(
 ) -> None:
     """Stopped at its worst: the second epoch is in the history, and not yet in the checkpoint."""
     run = Run.create(finished.folder.parent / "stopped", resolve(options=SMALL), [demo_data])
-    save = loop._save
+    save = network.save
 
     def stop_at_second_checkpoint(model: object, file: Path) -> None:
         if file == run.checkpoint and len(run.history()) == 2:
             raise KeyboardInterrupt
         save(model, file)
 
-    monkeypatch.setattr(loop, "_save", stop_at_second_checkpoint)
+    monkeypatch.setattr(network, "save", stop_at_second_checkpoint)
     with pytest.raises(KeyboardInterrupt):
-        train(run, Silent())
+        resume(run)
     assert len(run.history()) == 2
     monkeypatch.undo()
-    train(run, Silent())
+    resume(run)
     for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"):
         ours, theirs = ([row[name] for row in each.history()] for each in (run, finished))
         assert ours == pytest.approx(theirs, rel=1e-5), name
@@ -134,14 +137,14 @@ def test_a_run_whose_data_have_changed_does_not_go_on(
     run = Run(tmp_path / "runs" / finished.folder.name)
     run.write_json("run.json", run.read_json("run.json") | {"data": [str(tmp_path / "data")]})
     (run.folder / "metrics.json").unlink()
-    train(run, Silent())
+    resume(run)
     (run.folder / "metrics.json").unlink()
     labels = tmp_path / "data" / "train_labels.csv"
     header, first, *rest = labels.read_text().splitlines()
     flipped = first[:-1] + str(1 - int(first[-1]))
     labels.write_text("\n".join([header, flipped, *rest]))
     with pytest.raises(DataError, match="have changed since it was started"):
-        train(run, Silent())
+        resume(run)
 
 
 def test_boxes_that_have_changed_do_not_go_on(finished: Run, tmp_path: Path) -> None:
@@ -163,19 +166,21 @@ def test_an_unfinished_run_of_an_older_version_does_not_go_on_with_todays_defaul
     (run.folder / "metrics.json").unlink()
     result = cli("train", "-q", "--resume", run.folder)
     assert result.code == 3
-    assert "started by a maskspot that knew no mixup; start a new run" in result.err
+    assert (
+        "started by a version of maskspot without the setting mixup; start a new run" in result.err
+    )
 
 
 @pytest.mark.parametrize(("clip_norm", "length"), [(0.5, 0.5), (0.0, 20.0)])
 def test_gradients_are_clipped_to_the_norm_that_is_set(clip_norm: float, length: float) -> None:
-    optimizer = objective._optimizer(replace(PRESETS["default"], clip_norm=clip_norm))
+    optimizer = build_optimizer(replace(PRESETS["default"], clip_norm=clip_norm))
     clipped = optimizer._clip_gradients([np.full(4, 10.0, np.float32)])
     assert np.linalg.norm(np.asarray(clipped[0])) == pytest.approx(length)
 
 
 def test_a_finished_run_is_not_trained_again(finished: Run) -> None:
     before = finished.checkpoint.stat().st_mtime_ns
-    assert train(finished, Silent()) == finished.read_json("metrics.json")
+    assert resume(finished) == finished
     assert finished.checkpoint.stat().st_mtime_ns == before
 
 
@@ -201,15 +206,14 @@ def test_the_exported_graph_is_the_kept_network(
     pixels = np.stack([SHOWN.read(path) for path in paths])
     wake(model, pixels)
     model.save(run.kept())
-    options = exporting.Options(storage="float32")
-    info, difference = exporting.export(run, tmp_path / "mine.onnx", "mine \udce9", options)
+    options = ExportOptions(name="mine \udce9", float32=True)
+    result = export(run, tmp_path / "mine.onnx", options)
+    info = result.info
     predictor = Predictor(tmp_path / "mine.onnx")
     keras_says = predict(model, pixels, np.arange(50))
-    np.testing.assert_allclose(
-        predictor.probabilities(pixels), keras_says, atol=exporting.TOLERANCE
-    )
+    np.testing.assert_allclose(predictor.probabilities(pixels), keras_says, atol=TOLERANCE)
     assert np.ptp(keras_says) > 0.1
-    assert 0 < difference <= exporting.TOLERANCE
+    assert 0 < result.difference <= TOLERANCE
     assert predictor.info == info
     assert info.preprocessing == SHOWN
     assert info.name == "mine \udce9"
@@ -224,7 +228,7 @@ def test_the_surest_network_never_says_exactly_1(finished: Run, tmp_path: Path) 
     kernel, _ = model.get_layer("logit").get_weights()
     model.get_layer("logit").set_weights([kernel, np.array([30.0], np.float32)])
     model.save(run.kept())
-    exporting.export(run, tmp_path / "sure.onnx")
+    export(run, tmp_path / "sure.onnx")
     probabilities = Predictor(tmp_path / "sure.onnx").probabilities(run.check_pixels())
     assert (probabilities > 1 - 1e-9).all()
     assert (probabilities < 1).all()
@@ -243,17 +247,17 @@ def wake(model: Any, pixels: np.ndarray) -> None:
 def test_a_graph_that_differs_is_not_written(
     finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    convert = exporting._convert
+    convert = build.convert
 
     def convert_another(model: Any, size: int, info: ModelInfo) -> Any:
         twin = keras.models.clone_model(model)
         twin.set_weights([weight + 0.01 for weight in model.get_weights()])
         return convert(twin, size, info)
 
-    monkeypatch.setattr(exporting, "_convert", convert_another)
+    monkeypatch.setattr(build, "convert", convert_another)
     (tmp_path / "m.onnx").write_bytes(b"what was there")
     with pytest.raises(ExportError, match=r"differ by .* nothing was written"):
-        exporting.export(finished, tmp_path / "m.onnx")
+        export(finished, tmp_path / "m.onnx")
     assert (tmp_path / "m.onnx").read_bytes() == b"what was there"
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -261,8 +265,8 @@ def test_a_graph_that_differs_is_not_written(
 def test_an_unfinished_run_is_not_exported(finished: Run, tmp_path: Path) -> None:
     run = copy(finished, tmp_path / "run")
     (run.folder / "metrics.json").unlink()
-    with pytest.raises(DataError, match="not finished; go on with train --resume"):
-        exporting.export(run, tmp_path / "m.onnx")
+    with pytest.raises(DataError, match="not finished; resume its training first"):
+        export(run, tmp_path / "m.onnx")
 
 
 @pytest.mark.parametrize(
@@ -345,7 +349,7 @@ def test_an_epoch_shows_each_image_at_most_once_and_the_next_shuffles() -> None:
     pixels = np.arange(10, dtype=np.uint8)[:, None, None, None] + np.zeros((1, 32, 32, 3), np.uint8)
     settings = resolve("seed", options={"batch_size": 3, "size": 32, "partial_batches": False})
     batches = TrainingBatches(
-        Examples.plain(pixels, np.zeros(10, np.float32)), np.arange(10), settings
+        Examples.from_pixels(pixels, np.zeros(10, np.float32)), np.arange(10), settings
     )
     assert batches.steps == 3
     epochs = [
@@ -360,7 +364,7 @@ def test_partial_batches_show_every_image_once() -> None:
     pixels = np.zeros((10, 32, 32, 3), np.uint8)
     settings = resolve(options={"batch_size": 4, "size": 32, "epochs": 2, "partial_batches": True})
     batches = TrainingBatches(
-        Examples.plain(pixels, np.zeros(10, np.float32)), np.arange(10), settings
+        Examples.from_pixels(pixels, np.zeros(10, np.float32)), np.arange(10), settings
     )
     assert [len(x) for x, _, _ in batches.dataset()] == [4, 4, 2, 4, 4, 2]
 
@@ -369,7 +373,9 @@ def test_with_class_balance_both_classes_weigh_alike() -> None:
     pixels = np.zeros((8, 32, 32, 3), np.uint8)
     targets = np.array([1, 1, 1, 1, 1, 1, 0, 0], np.float32)
     settings = resolve(options={"batch_size": 8, "size": 32, "class_balance": True})
-    batch = TrainingBatches(Examples.plain(pixels, targets), np.arange(8), settings).batch(0, 0)
+    batch = TrainingBatches(Examples.from_pixels(pixels, targets), np.arange(8), settings).batch(
+        0, 0
+    )
     weight = {label: batch.weights[batch.targets[:, 0] == label].sum() for label in (0, 1)}
     assert weight == {0: pytest.approx(4), 1: pytest.approx(4)}
 
@@ -379,7 +385,7 @@ def test_batches_from_an_epoch_on_are_those_of_a_whole_run() -> None:
     pixels = rng.integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
     settings = resolve(options={"batch_size": 4, "size": 32, "epochs": 3})
     targets = np.array([0, 1] * 4, np.float32)
-    batches = TrainingBatches(Examples.plain(pixels, targets), np.arange(8), settings)
+    batches = TrainingBatches(Examples.from_pixels(pixels, targets), np.arange(8), settings)
     whole = list(batches.dataset())[2 * batches.steps :]
     rest = list(batches.dataset(first_epoch=2))
     assert len(rest) == batches.steps
@@ -391,19 +397,19 @@ def test_batches_from_an_epoch_on_are_those_of_a_whole_run() -> None:
 
 def test_images_are_decoded_once_and_again_when_they_change(pictures: Path, tmp_path: Path) -> None:
     paths = sorted(pictures.iterdir())
-    decoded: list[int] = []
-    first = load_pixels(paths, Preprocessing(32), tmp_path / "cache", decoded.append)
-    assert len(decoded) == 6
+    progress = Recorder()
+    first = load_pixels(paths, Preprocessing(32), tmp_path / "cache", progress)
+    assert progress.updates["decoding"] == [1, 2, 3, 4, 5, 6]
     assert isinstance(first.array, np.memmap)
     expected = np.stack([Preprocessing(32).read(path) for path in paths])
     assert (first.array == expected).all()
-    load_pixels(paths, Preprocessing(32), tmp_path / "cache", decoded.append)
-    assert len(decoded) == 6
+    load_pixels(paths, Preprocessing(32), tmp_path / "cache", progress)
+    assert len(progress.updates["decoding"]) == 6
     shutil.copyfile(paths[0], paths[1])
-    load_pixels(paths, Preprocessing(32), tmp_path / "cache", decoded.append)
-    assert len(decoded) == 12
-    load_pixels(paths, Preprocessing(32, "pad"), tmp_path / "cache", decoded.append)
-    assert len(decoded) == 18
+    load_pixels(paths, Preprocessing(32), tmp_path / "cache", progress)
+    assert len(progress.updates["decoding"]) == 12
+    load_pixels(paths, Preprocessing(32, "pad"), tmp_path / "cache", progress)
+    assert len(progress.updates["decoding"]) == 18
 
 
 def test_a_damaged_cache_is_made_again(pictures: Path, tmp_path: Path) -> None:
@@ -432,8 +438,8 @@ def test_an_image_that_has_become_readable_is_read(
 def test_a_loss_that_is_no_number_ends_in_one_line(demo_data: Path, tmp_path: Path) -> None:
     options = SMALL | {"learning_rate": 1e6, "weight_decay": 1.0, "warmup": 0.0}
     run = Run.create(tmp_path / "run", resolve(options=options), [demo_data])
-    with pytest.raises(DataError, match=r"diverged in epoch 1 .* --learning-rate below 1e\+06"):
-        train(run, Silent())
+    with pytest.raises(DataError, match=r"diverged in epoch 1 .* `learning_rate` below 1e\+06"):
+        resume(run)
 
 
 @pytest.mark.slow
@@ -474,16 +480,20 @@ def test_the_commands_run_from_drawing_to_submission(
     ("words", "code", "expected"),
     [
         (["none"], 3, "none: no such folder"),
-        ([], 2, "name the folder"),
+        ([], 2, "name a folder"),
         (["data", "--epochs", "0"], 2, "epochs"),
         (["data", "--backbone", "vgg"], 2, "backbone"),
         (["data", "--config", "none.toml"], 2, "none.toml"),
         (["data", "--name", "../x"], 2, "--name"),
-        (["data", "--name", "taken"], 2, "taken exists"),
-        (["data", "--weights", "none.h5"], 2, "none.h5 is no file"),
+        (
+            ["data", "--name", "taken"],
+            2,
+            "--name, or continue it with --resume runs/taken",
+        ),
+        (["data", "--weights", "none.h5"], 2, "--weights: none.h5 is not a file"),
         (["--resume", "data"], 3, "data: not a training run"),
         (["data", "--name", ""], 2, "--name"),
-        (["--resume", "x", "--epochs", "3"], 2, "--resume goes on as the run was set"),
+        (["--resume", "x", "--epochs", "3"], 2, "--resume keeps the settings of the run"),
     ],
 )
 def test_every_mistake_is_one_line_and_leaves_no_run(
@@ -516,7 +526,7 @@ def test_the_last_layer_is_fitted_to_the_features_it_starts_with() -> None:
             weight.assign(weight * 3)
     rows = np.arange(32)
     before = log_loss(targets, predict(model, pixels, rows))
-    loop.fit_head(model, loop.Task([], Examples.plain(pixels, targets), rows, rows), seed=0)
+    fit_head(model, Task(Examples.from_pixels(pixels, targets), rows, rows), seed=0)
     assert log_loss(targets, predict(model, pixels, rows)) < before / 2
 
 
@@ -525,11 +535,55 @@ def test_what_is_handed_on_may_keep_a_share_of_the_start(tmp_path: Path, demo_da
     settings = resolve(options=SMALL | {"epochs": 2, "keep_start": 0.25, "ema": 0.0})
     run = Run.create(tmp_path / "kept", settings, [demo_data])
     with pytest.raises(KeyboardInterrupt):
-        train(run, Silent(stop_in=2))
-    train(run, Silent())
+        resume(run, progress=Recorder(stop_in=2))
+    resume(run)
     start, end, kept = (
         network.load(file).get_weights() for file in (run.start, run.checkpoint, run.kept())
     )
     for a, b, c in zip(start, end, kept, strict=True):
         np.testing.assert_allclose(c, 0.25 * a + 0.75 * b, rtol=1e-5, atol=1e-6)
     assert any(np.abs(a - b).max() > 1e-4 for a, b in zip(start, end, strict=True))
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_new_run_of_folds_that_fails_is_kept_once_a_fold_has_finished_an_epoch(
+    begun: bool, demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(run: Run, *_: object) -> None:
+        if begun:
+            run.fold(1).checkpoint.touch()
+        raise DataError("not a number")
+
+    monkeypatch.setattr("maskspot.training.train_run.train_run", fail)
+    with pytest.raises(DataError):
+        train([demo_data], name="run", runs=tmp_path)
+    assert (tmp_path / "run").exists() == begun
+
+
+def test_training_that_is_interrupted_names_its_run_and_what_continues_it(
+    cli: Cli, demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(run: Run, *_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("maskspot.training.train_run.train_run", interrupt)
+    with pytest.raises(TrainingStopped) as stopped:
+        train([demo_data], resolve(options=SMALL), name="one")
+    assert stopped.value.run == Run(Path("runs/one"))
+    result = cli("train", "-q", demo_data, "--name", "two")
+    assert result.code == 130
+    assert "stopped; continue with: maskspot train --resume runs/two\n" in result.err
+
+
+def test_training_reports_its_steps_and_epochs(demo_data: Path, tmp_path: Path) -> None:
+    progress = Recorder()
+    settings = resolve(options=SMALL | {"epochs": 2})
+    run = train([demo_data], settings, name="run", runs=tmp_path, progress=progress)
+    assert progress.steps == [
+        *("loading TensorFlow", "reading images", "decoding", "preparing the network", "training"),
+    ]
+    assert progress.updates["training"] == [16 * step for step in range(1, 17)]
+    assert progress.said[0] == "160 images: 80 with a mask, 80 without"
+    assert [line.split(":")[0] for line in progress.said[1:]] == ["epoch 1", "epoch 2"]
+    assert run.metrics()

@@ -16,7 +16,7 @@ from maskspot.errors import DataError, UsageError
 from maskspot.evaluation.calibration import Calibration, logits
 from maskspot.evaluation.logistic import sigmoid
 from maskspot.evaluation.metrics import log_loss
-from maskspot.exporting import export as exporting
+from maskspot.exporting.convert import convert
 from maskspot.exporting.float16 import to_float16
 from maskspot.exporting.graph import compose
 from maskspot.images import Preprocessing
@@ -77,7 +77,7 @@ def exported(
     head.kernel.assign(head.kernel.numpy() / logits.std())
     head.bias.assign([-logits.mean() / logits.std()])
     file = tmp_path_factory.mktemp("b0") / "graph.onnx"
-    onnx.save(exporting._convert(model, SIZE, B0), file)
+    onnx.save(convert(model, SIZE, B0), file)
     return model, file
 
 
@@ -117,7 +117,7 @@ def test_of_the_shipped_models_training_starts_from_one_that_is_not_in_8_bits(
     taken: list[Any] = []
     monkeypatch.setattr(warmstart, "load_model_file", lambda _, file, __: taken.append(file))
     settings = resolve(options={"backbone": backbone, "weights": "maskspot"})
-    warmstart.start(None, settings, np.zeros((1, 8, 8, 3), np.uint8))
+    warmstart.assign_start(None, settings, np.zeros((1, 8, 8, 3), np.uint8))
     assert taken == [name]
 
 
@@ -165,7 +165,7 @@ def test_files_that_training_cannot_start_from_are_refused_on_one_line(
     folds = saved(compose([proto, proto], B0, Calibration(), flip=False), tmp_path)
     with pytest.raises(UsageError, match=r"model\.onnx: the mean of 2 networks \(efficientnet-b0"):
         load_model_file(target, folds, small)
-    with pytest.raises(UsageError, match=r"fast: a network of another kind \(mobilenet-0\.25\)"):
+    with pytest.raises(UsageError, match=r"fast: another kind of network \(mobilenet-0\.25\)"):
         load_model_file(target, "fast", small)
-    with pytest.raises(DataError, match=r"fast: its logits differ .* another --normalisation\?$"):
+    with pytest.raises(DataError, match=r"fast: its logits differ .* another `normalisation`$"):
         load_model_file(fresh("mobilenet-0.25", normalisation="unit"), "fast", small)

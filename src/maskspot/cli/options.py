@@ -22,7 +22,10 @@ _flags: dict[str, str] = {}
 
 _METAVARS: dict[Any, str] = {int: "N", float: "X", Path: "FILE"}
 
-_ARGUMENT = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")
+_OURS = ("flags", "least", "most", "choices")
+"""What `arguments.argument` notes and Typer does not know."""
+
+_ARGUMENT = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
             parameters += _parameters(kind, fields(kind))
             builders[each.name] = _builder(kind)
         else:
-            _flags[each.name] = f"--{_dashed(each.name)}"
+            _flags[each.name] = _own_flag(each)
             parameters.append(each.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
     flags = dict(_flags)
@@ -109,13 +112,16 @@ def _parameters(
     for spec in chosen:
         facts = dict(spec.metadata)
         positional = facts.pop("positional", False)
-        flags, *_ = (facts.pop(key, None) for key in ("flags", "least", "most"))
+        flags, _, _, choices = (facts.pop(key, None) for key in _OURS)
         _flags[spec.name] = _flag(spec, flags, positional)
         inner = _inner(types[spec.name])
         if inner in _METAVARS:
             facts.setdefault("metavar", _METAVARS[inner])
+        if choices:
+            facts["help"] = f"{facts['help'].rstrip('.')}: {', '.join(choices)}."
         if partial:
             facts["rich_help_panel"] = partial.panel
+            facts["show_default"] = _shown_default(spec)
         default = None if partial else spec.default
         if default == ():
             default = None
@@ -134,6 +140,25 @@ def _flag(spec: Field[Any], flags: tuple[str, ...] | None, positional: bool) -> 
     if positional:
         return str(spec.metadata.get("metavar") or spec.name.upper())
     return flags[-1].partition("/")[0] if flags else f"--{_dashed(spec.name)}"
+
+
+def _shown_default(spec: Field[Any]) -> str | bool:
+    if spec.default in (None, ()):
+        return False
+    if isinstance(spec.default, bool):
+        return _dashed(spec.name) if spec.default else f"no-{_dashed(spec.name)}"
+    return str(spec.default)
+
+
+def _own_flag(parameter: inspect.Parameter) -> str:
+    """Return the option of a parameter that is declared with Typer itself."""
+    for each in getattr(parameter.annotation, "__metadata__", ()):
+        names = [name for name in getattr(each, "param_decls", None) or () if name[:2] == "--"]
+        if isinstance(each, typer.models.ArgumentInfo):
+            return str(each.metavar or parameter.name.upper())
+        if names:
+            return str(names[-1].partition("/")[0])
+    return f"--{_dashed(parameter.name)}"
 
 
 def _dashed(name: str) -> str:
@@ -165,7 +190,11 @@ def _collector(chosen: Iterable[Field[Any]]) -> Callable[[dict[str, Any]], dict[
 
     def collect(given: dict[str, Any]) -> dict[str, Any]:
         values = {name: given.pop(name) for name in names}
-        return {name: value for name, value in values.items() if value is not None}
+        return {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+            if value not in (None, [])
+        }
 
     return collect
 

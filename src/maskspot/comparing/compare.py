@@ -1,40 +1,46 @@
-"""Models side by side: quality, parameters, file size, latency, and which are worth their cost."""
+"""Models side by side: quality, parameters, file size, latency, and the Pareto front."""
 
 import math
+import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskspot.comparing.contenders import find_contenders
-from maskspot.comparing.latency import Latency, measure
+from maskspot.comparing.candidates import Candidate, find_candidates
+from maskspot.comparing.latency import Latency, measure_latencies
+from maskspot.comparing.options import BackboneTraining, CompareOptions
 from maskspot.comparing.parameters import count_parameters
 from maskspot.comparing.pareto import pareto_front
-from maskspot.comparing.quality import Exam, Judgement, judge_all, own_judgement
+from maskspot.comparing.quality import LabelledItems, ModelQuality, measure_on, own_quality
+from maskspot.errors import UsageError
 from maskspot.evaluation.evaluate import Question
 from maskspot.model.predictor import Predictor
 from maskspot.model.shipped import find_model
+from maskspot.progress import SILENT, Progress
+from maskspot.training.settings import Settings
 
 METRICS = ("log_loss", "accuracy")
-"""How good a model is: attributes of `Judgement`."""
+"""Attributes of `ModelQuality` by which models are compared."""
 
 COSTS = ("parameters", "bytes", "latency")
-"""What a model costs: attributes of `Entry`, by `cost`."""
+"""Attributes of `ComparedModel` that are costs."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What was found of one model.
+class ComparedModel:
+    """One model of a comparison.
 
     Attributes:
-        name: short, and no other's.
+        name: short and unique.
         kind: `run` or `model`.
         backbone: of its network.
         size: side of its input, in pixels.
         passes: through a network, for one image.
-        judgement: how good it is.
-        parameters: numbers in the ONNX graph's weights; of a run, in those of its export.
-        bytes: of the ONNX file; of a run, of its export.
+        quality: how good it is.
+        parameters: number of weights in the ONNX graph, for a run in that of its export; None if
+            unknown.
+        bytes: size of the ONNX file, for a run that of its export.
         latency: milliseconds.
     """
 
@@ -43,126 +49,123 @@ class Entry:
     backbone: str
     size: int
     passes: int
-    judgement: Judgement
-    parameters: int
+    quality: ModelQuality
+    parameters: int | None
     bytes: int
     latency: Latency
 
     def cost(self, name: str) -> float:
-        """Return one of `COSTS` as a number."""
-        return self.latency.value if name == "latency" else float(getattr(self, name))
+        """Return one of `COSTS`; NaN if it is unknown."""
+        value = self.latency.value if name == "latency" else getattr(self, name)
+        return math.nan if value is None else float(value)
 
     def error(self, metric: str) -> float:
         """Return `log_loss`, or for `accuracy` the share of errors: lower is better."""
-        estimate = getattr(self.judgement, metric)
+        estimate = getattr(self.quality, metric)
         return 1 - estimate.value if metric == "accuracy" else float(estimate.value)
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """All models, the least log loss first.
+class ModelComparison:
+    """Models side by side.
 
     Attributes:
-        entries: the models.
+        models: the models, by increasing log loss.
         rounds: of the latency.
+        left_out: names of images that could not be scored.
     """
 
-    entries: tuple[Entry, ...]
+    models: tuple[ComparedModel, ...]
     rounds: int
+    left_out: tuple[str, ...] = ()
 
     @property
     def same_images(self) -> bool:
-        """All are known to be judged by the same images with the same labels."""
-        keys = {entry.judgement.key for entry in self.entries}
-        return len(self.entries) == 1 or (len(keys) == 1 and None not in keys)
+        """Whether all are known to be measured on the same images with the same labels."""
+        keys = {model.quality.key for model in self.models}
+        return len(self.models) == 1 or (len(keys) == 1 and None not in keys)
 
     def front(self, metric: str, cost: str) -> list[bool]:
-        """Say of each entry whether it is on the Pareto front: see `pareto_front`.
+        """Return for each model whether it is on the Pareto front; see `pareto_front`.
 
         Args:
-            metric: `log_loss` or `accuracy`.
+            metric: one of `METRICS`.
             cost: one of `COSTS`.
         """
-        return pareto_front([(entry.error(metric), entry.cost(cost)) for entry in self.entries])
-
-
-def _ignore(*_: object) -> None:
-    """Do nothing."""
-
-
-@dataclass(frozen=True)
-class Listener:
-    """What is told how a comparison goes.
-
-    Attributes:
-        step: of what is done, how much of it, and how much there is.
-        failed: of each image that cannot be scored, and why.
-    """
-
-    step: Callable[[str, int, int], None] = _ignore
-    failed: Callable[[str, str], None] = _ignore
+        return pareto_front([(model.error(metric), model.cost(cost)) for model in self.models])
 
 
 def compare(
-    names: Sequence[str],
-    exam: Exam | None = None,
-    *,
-    rounds: int = 20,
-    question: Question | None = None,
-    listener: Listener | None = None,
-) -> Comparison:
-    """Compare runs and models.
+    models: Sequence[str | os.PathLike[str]] = (),
+    options: CompareOptions | None = None,
+    training: BackboneTraining | None = None,
+    settings: Settings | None = None,
+    progress: Progress = SILENT,
+) -> ModelComparison:
+    """Compare models: how good they are, and what they cost.
 
     Args:
-        names: runs' folders, model files, shipped models' names.
-        exam: labelled images by which all are judged; None takes what each says of its own.
-        rounds: of the latency's measurement, see `latency.measure`.
-        question: the bootstrap.
-        listener: told how it goes.
+        models: runs or their folders, model files, shipped models' names.
+        options: labelled images on which all are measured, and how; without images each is
+            measured by its own metrics.
+        training: backbones that are trained first, and compared too; needs maskspot[train].
+        settings: of their training; the defaults if None.
+        progress: is told how the comparison proceeds.
 
     Raises:
-        UsageError: one is named twice.
-        DataError: a run is none, or not finished; or no image can be scored.
-        ModelFileError: a model file is missing, damaged, or not one this version understands.
+        UsageError: no model is named, or one twice, or training contradicts an existing run.
+        DataError: a folder is not a run, or the run is not finished; or no image can be scored.
+        ModelFileError: a model file is missing, damaged, or of a later version.
         MissingExtraError: a run needs maskspot[train] to be exported.
         ExportError: a run cannot be exported.
     """
-    listener, question = listener or Listener(), question or Question()
+    options, training = options or CompareOptions(), training or BackboneTraining()
+    _check(models, training, settings)
+    names = [os.fspath(model) for model in models]
+    images = LabelledItems.read(options.labels, options) if options.labels else None
+    if training.backbones:
+        from maskspot.comparing.backbones import train_backbones
+
+        runs = train_backbones(training, settings or Settings(), progress)
+        names += [os.fspath(run) for run in runs]
+    question, left_out = Question(resamples=options.resamples), tuple[str, ...]()
     with tempfile.TemporaryDirectory(prefix="maskspot-") as scratch:
-        contenders = find_contenders(
-            names, Path(scratch), lambda name: listener.step(f"exporting {name}", 0, 1)
-        )
-        predictors = [Predictor(each.model) for each in contenders]
-        files = [_measure_file(find_model(each.model)) for each in contenders]
-    if exam is None:
-        pairs = zip(contenders, predictors, strict=True)
-        judgements = [own_judgement(each.run, of.info, question) for each, of in pairs]
-    else:
-        scored = lambda done, total: listener.step("scoring", done, total)  # noqa: E731
-        judgements = judge_all(predictors, exam, question, listener.failed, scored)
-    latencies = measure(
-        predictors, rounds, lambda done, total: listener.step("timing", done, total)
+        candidates = find_candidates(names, Path(scratch), progress)
+        predictors = [Predictor(each.model) for each in candidates]
+        if images is None:
+            pairs = zip(candidates, predictors, strict=True)
+            qualities = [own_quality(each.run, model.info, question) for each, model in pairs]
+        else:
+            qualities, left_out = measure_on(images, predictors, question, progress)
+        latencies = measure_latencies(predictors, options.rounds, progress)
+        parts = zip(candidates, predictors, qualities, latencies, strict=True)
+        compared = sorted((_compared(*each) for each in parts), key=_by_log_loss)
+    return ModelComparison(tuple(compared), options.rounds, left_out)
+
+
+def _check(models: Sequence[object], training: BackboneTraining, settings: Settings | None) -> None:
+    if not models and not training.backbones:
+        raise UsageError("name runs or models to compare, or use `backbones`")
+    if bool(training.backbones) != bool(training.data) or (settings and not training.backbones):
+        raise UsageError("`backbones` and `data` must be given together")
+
+
+def _compared(
+    candidate: Candidate, predictor: Predictor, quality: ModelQuality, latency: Latency
+) -> ComparedModel:
+    file = find_model(candidate.model)
+    return ComparedModel(
+        candidate.name,
+        "run" if candidate.run else "model",
+        predictor.info.backbone,
+        predictor.info.preprocessing.size,
+        predictor.info.passes,
+        quality,
+        count_parameters(predictor, file),
+        file.stat().st_size,
+        latency,
     )
-    entries = [
-        Entry(
-            contender.name,
-            "run" if contender.run else "model",
-            predictor.info.backbone,
-            predictor.info.preprocessing.size,
-            predictor.info.passes,
-            judgement,
-            *file,
-            latency,
-        )
-        for contender, predictor, judgement, file, latency in zip(
-            contenders, predictors, judgements, files, latencies, strict=True
-        )
-    ]
-    entries.sort(key=lambda entry: (math.isnan(entry.error("log_loss")), entry.error("log_loss")))
-    return Comparison(tuple(entries), rounds)
 
 
-def _measure_file(file: Path) -> tuple[int, int]:
-    """Return a model file's parameters and bytes."""
-    content = file.read_bytes()
-    return count_parameters(content), len(content)
+def _by_log_loss(model: ComparedModel) -> tuple[bool, float]:
+    return math.isnan(model.error("log_loss")), model.error("log_loss")

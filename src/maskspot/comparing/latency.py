@@ -1,20 +1,21 @@
-"""How long a model takes for an image: all models in turn, so that noise hits all alike."""
+"""How long models take for an image; they take turns, so that noise affects all of them."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from maskspot.model.predictor import Predictor
+from maskspot.progress import SILENT, Progress
 
 _TURN = 0.05
-"""Seconds that a turn takes at least, if one pass takes less."""
+"""Minimum seconds of a turn."""
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of one image through the network, on one CPU thread; without decoding.
+    """Milliseconds of one image through the network on one CPU thread, without decoding.
 
     Attributes:
         value: median of the rounds.
@@ -27,21 +28,19 @@ class Latency:
     high: float
 
 
-def measure(
-    predictors: Sequence[Predictor],
-    rounds: int,
-    done: Callable[[int, int], None] = lambda done, total: None,
+def measure_latencies(
+    predictors: Sequence[Predictor], rounds: int, progress: Progress = SILENT
 ) -> list[Latency]:
-    """Return each model's latency.
+    """Return the latency of each model.
 
-    In each round every model has a turn, each round beginning with another one. A turn is a pass
-    that is not timed, as another model's weights are in the processor's caches, and then as many
-    passes as fill 50 ms, at least one; what counts is their median.
+    In each round every model has a turn, and each round begins with another model. A turn is one
+    pass that is not timed, as the caches of the processor hold the weights of another model, and
+    then the passes that fill 50 ms, at least one. The median of these counts.
 
     Args:
         predictors: on the CPU.
-        rounds: how many, 1 or more.
-        done: told how many rounds are over, and of how many.
+        rounds: how many, at least 1.
+        progress: is told of the rounds.
     """
     rng = np.random.default_rng(0)
     sizes = [predictor.info.preprocessing.size for predictor in predictors]
@@ -52,15 +51,17 @@ def measure(
         predictors[at].probabilities(pixels[at])
         return time.perf_counter() - start
 
-    places = range(len(predictors))
-    for at in places:
+    indices = range(len(predictors))
+    for at in indices:
         seconds(at)  # the first pass allocates
-    passes = [max(1, round(_TURN / seconds(at))) for at in places]
-    found = np.empty((rounds, len(predictors)))
-    for turn in range(rounds):
-        done(turn, rounds)
-        for at in (*places[turn % len(places) :], *places[: turn % len(places)]):
-            seconds(at)
-            found[turn, at] = 1000 * np.median([seconds(at) for _ in range(passes[at])])
-    low, value, high = np.quantile(found, (0.25, 0.5, 0.75), axis=0)
-    return [Latency(float(value[at]), float(low[at]), float(high[at])) for at in places]
+    passes = [max(1, round(_TURN / seconds(at))) for at in indices]
+    results = np.empty((rounds, len(predictors)))
+    with progress.step("measuring latency", "rounds", rounds) as step:
+        for turn in range(rounds):
+            first = turn % len(indices)
+            for at in (*indices[first:], *indices[:first]):
+                seconds(at)
+                results[turn, at] = 1000 * np.median([seconds(at) for _ in range(passes[at])])
+            step.update(turn + 1)
+    low, value, high = np.quantile(results, (0.25, 0.5, 0.75), axis=0)
+    return [Latency(float(value[at]), float(low[at]), float(high[at])) for at in indices]

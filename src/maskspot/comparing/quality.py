@@ -1,7 +1,7 @@
-"""How good models are: by the same labelled images, or each by what it says of its own."""
+"""How good models are: on the same labelled images, or each by its own metrics."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from maskspot.comparing.options import CompareOptions
 from maskspot.csv_tables import read_rows
+from maskspot.datasets.labels import Layout, read_labels
 from maskspot.errors import DataError
 from maskspot.evaluation.bootstrap import Estimate
 from maskspot.evaluation.evaluate import Question, assess
-from maskspot.inputs.items import Item
+from maskspot.inputs.items import Item, find_items
+from maskspot.inputs.names import match_items
 from maskspot.model.info import ModelInfo
 from maskspot.model.predictor import Predictor
+from maskspot.progress import Progress
 from maskspot.scoring.pipeline import score
 
 if TYPE_CHECKING:
@@ -24,15 +28,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """How good a model is, and by which images.
+class ModelQuality:
+    """How good a model is, and on which images.
 
     Attributes:
-        by: what says so: the CSV of labels, a run's `validation.csv` or `oof.csv`, or `metadata`.
-        images: how many; 0 where that is not known.
-        key: of the images' names and labels; None where they are not known.
-        log_loss: in nats, not clipped; of metadata without an interval.
-        accuracy: at probability 0.5; likewise.
+        by: source of the metrics: the CSV of labels, `validation.csv` or `oof.csv` of a run, or
+            `metadata`.
+        images: number of images; 0 if unknown.
+        key: hash of the names and labels of the images; None if they are unknown.
+        log_loss: in nats, not clipped; from metadata it has no interval.
+        accuracy: at probability 0.5; from metadata it has no interval.
     """
 
     by: str
@@ -43,98 +48,108 @@ class Judgement:
 
 
 @dataclass(frozen=True)
-class Exam:
-    """The labelled images by which all models are judged.
+class LabelledItems:
+    """Labelled images on which all models are measured.
 
     Attributes:
-        labels: where the labels are from.
-        targets: 0 or 1, by the images' names.
-        items: the images, in the targets' order and by their names.
+        labels: the CSV of labels.
+        targets: 0 or 1, by the names of images.
+        items: the images, in the order of the targets and with their names.
     """
 
     labels: Path
     targets: Mapping[str, int]
     items: Sequence[Item]
 
+    @classmethod
+    def read(cls, labels: Path, options: CompareOptions) -> "LabelledItems":
+        """Read labels, and match images with them.
 
-def judge_all(
-    predictors: Sequence[Predictor],
-    exam: Exam,
-    question: Question,
-    failed: Callable[[str, str], None],
-    done: Callable[[int, int], None],
-) -> list[Judgement]:
-    """Let all models score the same images.
+        Raises:
+            DataError: labels or images are missing or contradict each other.
+        """
+        layout = Layout(image_column=options.image_column, target_column=options.target_column)
+        targets = read_labels(labels, layout)
+        return cls(labels, targets, match_items(list(targets), find_items(options.images), labels))
+
+
+def measure_on(
+    images: LabelledItems, predictors: Sequence[Predictor], question: Question, progress: Progress
+) -> tuple[list[ModelQuality], tuple[str, ...]]:
+    """Measure all models on the same images.
 
     Args:
+        images: the images and their labels.
         predictors: the models.
-        exam: the images and their labels.
         question: the bootstrap.
-        failed: told of each image that cannot be scored, and why; no model is judged by it.
-        done: told how many scores are there, and of how many.
+        progress: is told how many are scored, and of images that cannot be.
+
+    Returns:
+        The quality of each model, and the names of images that some model could not score, which
+        are left out for all.
 
     Raises:
         DataError: no image can be scored.
     """
-    found = np.full((len(predictors), len(exam.items)), np.nan)
-    for row, predictor in enumerate(predictors):
-        for column, each in enumerate(score(predictor, exam.items)):
-            done(row * len(exam.items) + column, found.size)
-            if each.probability is not None:
-                found[row, column] = each.probability
-            elif not np.isnan(found[:row, column]).any():  # told once, not by each model
-                failed(each.source, str(each.error))
-    used = ~np.isnan(found).any(axis=0)
+    shape = (len(predictors), len(images.items))
+    scores, left_out = np.full(shape, np.nan), dict[str, None]()
+    with progress.step("scoring", "images", scores.size) as step:
+        for row, predictor in enumerate(predictors):
+            for column, each in enumerate(score(predictor, images.items)):
+                if each.probability is not None:
+                    scores[row, column] = each.probability
+                elif each.source not in left_out:
+                    left_out[each.source] = None
+                    progress.warn(f"{each.source}: left out: {each.error}")
+                step.update(row * shape[1] + column + 1)
+    used = ~np.isnan(scores).any(axis=0)
     if not used.any():
-        raise DataError(f"{exam.labels}: no labelled image can be scored")
-    names = [item.name for item, taken in zip(exam.items, used, strict=True) if taken]
-    targets = [exam.targets[name] for name in names]
-    return [
-        _judge(str(exam.labels), names, targets, probabilities[used], question)
-        for probabilities in found
+        raise DataError(f"{images.labels}: no labelled image can be scored")
+    names = [item.name for item, kept in zip(images.items, used, strict=True) if kept]
+    targets = [images.targets[name] for name in names]
+    qualities = [
+        _quality(str(images.labels), names, targets, row[used], question) for row in scores
     ]
+    return qualities, tuple(left_out)
 
 
-def own_judgement(run: "Run | None", info: ModelInfo, question: Question) -> Judgement:
-    """Return what a run says of the images that were held back from it, or a model's metadata.
+def own_quality(run: "Run | None", info: ModelInfo, question: Question) -> ModelQuality:
+    """Return the quality of a run on its held-back images, or the metrics of a model file.
 
-    A run's is of the network before calibration; a model file's after it, on the same images.
+    Those of a run are before calibration, those of a model file after it.
 
     Raises:
-        DataError: the run's table is missing or damaged.
+        DataError: the predictions of the run are missing or damaged.
     """
     if run:
         names = [row[0] for row in read_rows(run.predictions)[1]]
         targets, probabilities = run.read_predictions()
         try:
-            return _judge(run.predictions.name, names, targets, probabilities, question)
+            return _quality(run.predictions.name, names, targets, probabilities, question)
         except ValueError as error:
             raise DataError(f"{run.predictions}: damaged ({error})") from None
     images = _number(info.metrics.get("images"))
-    return Judgement(
-        "metadata",
-        0 if math.isnan(images) else int(images),
-        None,
-        *(
-            Estimate(_number(info.metrics.get(name)), math.nan, math.nan)
-            for name in ("log_loss", "accuracy")
-        ),
+    log_loss, accuracy = (
+        Estimate(_number(info.metrics.get(name)), math.nan, math.nan)
+        for name in ("log_loss", "accuracy")
     )
+    count = 0 if math.isnan(images) else int(images)
+    return ModelQuality("metadata", count, None, log_loss, accuracy)
 
 
-def _judge(
+def _quality(
     by: str,
     names: Sequence[str],
     targets: Sequence[float],
     probabilities: ArrayLike,
     question: Question,
-) -> Judgement:
+) -> ModelQuality:
     quality = assess(targets, probabilities, question)
     pairs = sorted(zip(names, map(int, targets), strict=True))
     key = sha256(repr(pairs).encode(errors="surrogateescape")).hexdigest()[:16]
-    return Judgement(by, quality.images, key, quality.log_loss, quality.accuracy)
+    return ModelQuality(by, quality.images, key, quality.log_loss, quality.accuracy)
 
 
 def _number(value: object) -> float:
-    """Return a number that a file claims; NaN where it is none."""
+    """Return a number from a file; NaN if it is something else."""
     return float(value) if isinstance(value, int | float) else math.nan

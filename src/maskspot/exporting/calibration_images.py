@@ -1,4 +1,4 @@
-"""A run's images, read again: some to calibrate int8 on, those held back to judge it by."""
+"""The images of a run that int8 is calibrated on, and those that it is measured on."""
 
 import tempfile
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ from maskspot.training.run import Run
 
 TRAINING_IMAGES = 256
 HELD_BACK_IMAGES = 500
-"""Images read at most, evenly spread: they bound the time that int8 takes."""
+"""Maximum numbers of images, evenly spread, which bound the time that int8 takes."""
 
 
 @dataclass(frozen=True)
-class Samples:
+class CalibrationImages:
     """Images of a run.
 
     Attributes:
-        training: uint8 (M, S, S, 3), that it learned from.
-        held_back: uint8 (N, S, S, 3), that it did not.
-        targets: of those held back, 0 or 1, float64 (N,).
+        training: images that it learned from, uint8 (M, S, S, 3).
+        held_back: images that it did not learn from, uint8 (N, S, S, 3).
+        targets: labels of those held back, 0 or 1, float64 (N,).
     """
 
     training: NDArray[np.uint8]
@@ -35,11 +35,11 @@ class Samples:
     targets: NDArray[np.float64]
 
 
-def read_samples(run: Run) -> Samples:
-    """Read a run's images again, from its data folders.
+def read_calibration_images(run: Run) -> CalibrationImages:
+    """Read images of a run from its data folders.
 
     Raises:
-        DataError: the data have gone, or are not those that the run learned from.
+        DataError: the data are missing, or are not those that the run learned from.
     """
     settings = run.settings
     preprocessing = settings.preprocessing
@@ -51,15 +51,15 @@ def read_samples(run: Run) -> Samples:
         held_back = _spread([item for item in items if item.name in held], HELD_BACK_IMAGES)
         pixels, targets = _read([*training, *held_back], preprocessing)
     except DataError as error:
-        raise DataError(f"--int8 needs the run's images: {error}") from None
+        raise DataError(f"`int8` needs the images of the run: {error}") from None
     cut = len(training)
-    seen, judged = ~np.isnan(targets[:cut]), ~np.isnan(targets[cut:])
-    if not seen.any() or not judged.any():
+    seen, measured = ~np.isnan(targets[:cut]), ~np.isnan(targets[cut:])
+    if not seen.any() or not measured.any():
         raise DataError(
-            f"--int8 needs the run's images: {run.data[0]} has none that {table} names, "
-            "or no others, that can be read"
+            f"`int8` needs the images of the run: {run.data[0]} has no readable ones that {table} "
+            "names, or no others"
         )
-    return Samples(pixels[:cut][seen], pixels[cut:][judged], targets[cut:][judged])
+    return CalibrationImages(pixels[:cut][seen], pixels[cut:][measured], targets[cut:][measured])
 
 
 def _spread(items: Sequence[Labelled], most: int) -> list[Labelled]:
@@ -72,7 +72,7 @@ def _read(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Return pixels and targets; an unreadable image's target is NaN.
 
-    Not through the run's own cache: that is of all its images, and may have been deleted.
+    The cache of the run is not used: it is of all images, and may have been deleted.
     """
     with tempfile.TemporaryDirectory(prefix="maskspot-") as folder:
         pixels = load_pixels([item.path for item in items], preprocessing, Path(folder))

@@ -1,4 +1,4 @@
-"""Weights stored in half the bytes."""
+"""Weights stored as float16, in half the bytes."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,24 +11,24 @@ from onnx import TensorProto, helper, numpy_helper
 from maskspot.exporting.graph import check
 
 SHARES = (0.05, 0.1, 0.2, 0.3)
-"""Shares of the weights that stay float32, from the least on, until the error is small enough."""
+"""Shares of the weights that stay float32, tried in order until the error is small enough."""
 
 _ROUNDING = 2.0**-11
-"""float16's relative error of a number that it holds in full."""
+"""Relative error of float16, for numbers in its normal range."""
 
 
 def to_float16(proto: onnx.ModelProto, share: float = SHARES[0]) -> onnx.ModelProto:
     """Return the graph with its large float32 weights stored as float16.
 
-    A `Cast` after each makes it float32 again; onnxruntime does that once, when it loads the
-    file, so it computes as before, from rounded weights. The smallest tensors stay float32, and
-    of equal ones the earliest: they are first layers, depthwise kernels, norms and biases, whose
-    errors all that follows enlarges, and cost few bytes. So does a tensor of which float16 loses
-    more than its rounding: beyond 65504, or all below 0.00006.
+    A `Cast` after each restores float32; onnxruntime does that once, when it loads the file, so
+    it computes in float32 with rounded weights. The smallest tensors stay float32, and of equal
+    ones the earliest: first layers, depthwise kernels, normalisation and biases, whose errors
+    later layers enlarge, and which take few bytes. So does a tensor for which float16 loses more
+    than its rounding: with values beyond 65504, or all below 0.00006.
 
     Args:
-        proto: a checked graph; it is not changed.
-        share: of all weights that stays float32.
+        proto: a checked graph, which is not changed.
+        share: minimum share of all weights that stays float32.
 
     Raises:
         ExportError: the ONNX checker refuses the result.
@@ -56,14 +56,14 @@ def to_float16(proto: onnx.ModelProto, share: float = SHARES[0]) -> onnx.ModelPr
 
 
 def _large(graph: onnx.GraphProto, share: float) -> Iterator[Any]:
-    """Yield float32 initializers, without the smallest that make up a share of them together."""
+    """Yield float32 initializers, except the smallest that are a share of all together."""
     first_use: dict[str, int] = {}
     fixed = set()
     for at, node in enumerate(graph.node):
         for name in node.input:
             first_use.setdefault(name, at)
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
-            fixed.update(node.input)  # int8's scales: onnxruntime wants them as constants
+            fixed.update(node.input)  # scales of int8, which onnxruntime needs as constants
     tensors = [
         (int(np.prod(tensor.dims)), first_use.get(tensor.name, 0), tensor)
         for tensor in graph.initializer
@@ -78,6 +78,6 @@ def _large(graph: onnx.GraphProto, share: float) -> Iterator[Any]:
 
 
 def _holds(values: NDArray[np.float32], half: NDArray[np.float16]) -> bool:
-    """Say whether the error is float16's rounding of the largest value, or less."""
+    """Return whether the error is at most the rounding of the largest value in float16."""
     error = np.abs(values - half.astype(np.float32)).max()  # infinite after an overflow
     return bool(error <= _ROUNDING * np.abs(values).max())

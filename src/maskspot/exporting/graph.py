@@ -1,26 +1,28 @@
-"""ONNX graphs: one network each, put side by side behind the contract's ends."""
+"""ONNX graphs: networks side by side, between the input and the outputs of a model file."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from math import prod
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from maskspot.errors import ExportError
 from maskspot.evaluation.calibration import Calibration
 from maskspot.exporting.heatmap import CELLS, add_heatmap
+from maskspot.exporting.nodes import Nodes
 from maskspot.exporting.simplify import drop_idle_reshapes, transpose_first
 from maskspot.model.info import INPUT, KEY, OUTPUT, ModelInfo
 
 OPSET = 17
-_IR_VERSION = 8  # of the time of opset 17: an onnxruntime refuses versions later than its own
+_IR_VERSION = 8  # the one of opset 17, as onnxruntime refuses versions later than its own
 
 LOGIT = "logit"
-"""A network's output: float32 (N, 1). Its input is the contract's."""
+"""The output of a network: float32 (N, 1). Its input is that of a model file."""
 
 _MIRRORED = "images-and-mirror-images"
 
@@ -28,20 +30,20 @@ _MIRRORED = "images-and-mirror-images"
 def compose(
     networks: Sequence[onnx.ModelProto], info: ModelInfo, calibration: Calibration, flip: bool
 ) -> onnx.ModelProto:
-    """Return the model file's graph: the networks' mean logit, calibrated, as a probability.
+    """Return the graph of a model file: the probability of the calibrated mean of logits.
 
     Args:
         networks: uint8 (N, S, S, 3) `images` to float32 (N, 1) `logit`, each.
-        info: what the file says of itself.
+        info: the metadata of the file.
         calibration: of the mean logit.
-        flip: average over each image and its mirror image too.
+        flip: also average over each image and its mirror image.
 
     Raises:
         ExportError: the ONNX checker refuses it.
     """
     source = _MIRRORED if flip else INPUT
-    nodes, constants = _mirror_nodes() if flip else ([], [])
-    logits = []
+    start = _mirror() if flip else Nodes("mirror")
+    nodes, constants, logits = start.nodes, start.constants, []
     for number, network in enumerate(networks, 1):
         prefix = f"{number}/" if len(networks) > 1 else ""
         ends = {INPUT: source, LOGIT: f"{prefix}{LOGIT}", CELLS: f"{prefix}{CELLS}"}
@@ -49,16 +51,16 @@ def compose(
         nodes += graph.node
         constants += graph.initializer
         logits.append(f"{prefix}{LOGIT}")
-    more_nodes, more_constants = _end(logits, calibration, flip)
     size = info.preprocessing.size
     graph = helper.make_graph(
-        [*nodes, *more_nodes],
+        nodes,
         "maskspot",
         [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", size, size, 3])],
         [helper.make_tensor_value_info(OUTPUT, TensorProto.DOUBLE, ["N", 1])],
-        [*constants, *more_constants],
+        constants,
         doc_string=info.question,
     )
+    _end(logits, calibration, flip).append_to(graph)
     add_heatmap(graph, logits, calibration, flip)
     proto = make_model(graph)
     proto.producer_name, proto.producer_version = "maskspot", info.maskspot
@@ -68,14 +70,14 @@ def compose(
 
 
 def make_model(graph: onnx.GraphProto) -> onnx.ModelProto:
-    """Return a model of standard operators that old onnxruntimes load too."""
+    """Return a model of standard operators that old versions of onnxruntime load too."""
     return helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION
     )
 
 
 def set_info(proto: onnx.ModelProto, info: ModelInfo) -> None:
-    """Put what a file says of itself into its metadata."""
+    """Set the metadata of a model file."""
     helper.set_model_props(proto, {KEY: info.to_json()})
 
 
@@ -88,11 +90,21 @@ def check(proto: onnx.ModelProto) -> None:
         raise ExportError(f"the ONNX checker refuses the graph: {text}") from error
 
 
-def network_of(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Name a converted graph's ends as `compose` expects them: converters' own names vary.
+def count_parameters(graph: onnx.GraphProto) -> int:
+    """Return the number of weights in a graph, in whatever precision.
+
+    Those of int64 and bool are shapes and positions. What the converter folded into a convolution
+    is not counted again.
+    """
+    others = (TensorProto.INT64, TensorProto.BOOL)
+    return sum(prod(each.dims) for each in graph.initializer if each.data_type not in others)
+
+
+def normalise_ends(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a converted graph with the names of input and output that `compose` expects.
 
     Raises:
-        ExportError: it has not one input and one output.
+        ExportError: it does not have one input and one output.
     """
     graph = proto.graph
     if len(graph.input) != 1 or len(graph.output) != 1:
@@ -109,12 +121,12 @@ def network_of(proto: onnx.ModelProto) -> onnx.ModelProto:
 def run(
     proto: onnx.ModelProto, pixels: NDArray[np.uint8], output: str = LOGIT
 ) -> NDArray[np.float64]:
-    """Return what a graph says of images, float64 (N,); one by one, on all cores.
+    """Return an output of a graph for images, float64 (N,); one by one, on all cores.
 
     Args:
-        proto: of the contract's input.
+        proto: with the input of a model file.
         pixels: uint8 (N, S, S, 3).
-        output: the graph's output to return, (N, 1).
+        output: name of the output, (N, 1).
     """
     session = open_session(proto)
 
@@ -130,8 +142,7 @@ def open_session(proto: onnx.ModelProto, optimized: str | None = None) -> Any:
 
     Args:
         proto: the graph.
-        optimized: a file to write; the graph is then simplified as far as standard operators go,
-            and no further.
+        optimized: a file to write the graph to, simplified with standard operators only.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -146,7 +157,7 @@ def open_session(proto: onnx.ModelProto, optimized: str | None = None) -> Any:
 
 
 def share_constants(graph: onnx.GraphProto) -> None:
-    """Keep one of constants that are equal: two networks with the same weights store them once."""
+    """Remove duplicates of constants, so that networks with the same weights store them once."""
     first: dict[bytes, str] = {}
     same: dict[str, str] = {}
     for tensor in list(graph.initializer):
@@ -161,15 +172,15 @@ def share_constants(graph: onnx.GraphProto) -> None:
 
 
 def prefixed(graph: onnx.GraphProto, prefix: str, ends: dict[str, str]) -> onnx.GraphProto:
-    """Return a copy whose names start with `prefix`, but for those that `ends` renames.
+    """Return a copy whose names start with `prefix`, except those that `ends` renames.
 
-    Values get numbers: converters give each a name of a hundred letters, which in a small network
-    takes a twentieth of the file. Nodes keep theirs, by which layers are known.
+    Values are numbered, as the long names of converters take much of a small file. Nodes keep
+    their names, which identify layers.
     """
     names = dict(ends)
 
     def rename(name: str) -> str:
-        # An absent input has no name.
+        # A missing optional input has no name.
         return names.setdefault(name, f"{prefix}{len(names)}") if name else name
 
     copy = onnx.GraphProto()
@@ -184,68 +195,40 @@ def prefixed(graph: onnx.GraphProto, prefix: str, ends: dict[str, str]) -> onnx.
     return copy
 
 
-def _mirror_nodes() -> tuple[list[Any], list[Any]]:
-    """Put each image's mirror image behind the images: (N, S, S, 3) to (2 N, S, S, 3).
+def _mirror() -> Nodes:
+    """Append the mirror images to the images: (N, S, S, 3) to (2 N, S, S, 3).
 
-    One batch and not two branches of the network: they take the same time, and this way nothing
-    is stored or optimised twice.
+    One batch instead of two branches of the network takes the same time, and nothing is stored or
+    optimised twice.
     """
-    ends = {"start": [-1], "end": [-(2**31)], "axis": [2], "step": [-1]}
-    names = [f"mirror/{name}" for name in ends]
-    return (
-        [
-            helper.make_node("Slice", [INPUT, *names], ["mirror"], "mirror"),
-            helper.make_node("Concat", [INPUT, "mirror"], [_MIRRORED], "both", axis=0),
-        ],
-        [
-            _constant(name, value, np.int64)
-            for name, value in zip(names, ends.values(), strict=True)
-        ],
-    )
+    new = Nodes("mirror")
+    back = (new.constant([n], np.int64) for n in (-1, -(2**31), 2, -1))
+    new.add("Concat", INPUT, new.add("Slice", INPUT, *back), output=_MIRRORED, axis=0)
+    return new
 
 
-def _end(
-    logits: Sequence[str], calibration: Calibration, flip: bool
-) -> tuple[list[Any], list[Any]]:
-    """From logits to the probability.
+def _end(logits: Sequence[str], calibration: Calibration, flip: bool) -> Nodes:
+    """Return nodes from logits to the probability.
 
-    In float64: in float32 a sigmoid is 0 or 1 beyond a logit of 17, an infinite log loss.
+    They compute in float64: in float32 a sigmoid is 1 beyond a logit of 17, an infinite log loss.
     """
-    nodes: list[Any] = []
-    constants: list[Any] = []
-    double = np.float64
-
-    def add(operator: str, *inputs: str, **attributes: Any) -> str:
-        name = f"end/{len(nodes)}-{operator}"
-        nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
-        return name
-
-    def constant(name: str, values: Any, dtype: Any) -> str:
-        constants.append(_constant(f"end/{name}", values, dtype))
-        return f"end/{name}"
-
-    last = logits[0]
+    new, double = Nodes("end"), np.float64
+    last = new.add("Concat", *logits, axis=1) if len(logits) > 1 else logits[0]
+    last = new.add("Cast", last, to=TensorProto.DOUBLE)
     if len(logits) > 1:
-        last = add("Concat", *logits, axis=1)
-    last = add("Cast", last, to=TensorProto.DOUBLE)
-    if len(logits) > 1:
-        last = add("ReduceMean", last, axes=[1], keepdims=1)
+        last = new.add("ReduceMean", last, axes=[1], keepdims=1)
     if flip:
-        last = add("Reshape", last, constant("halves", [2, -1], np.int64))
-        last = add("ReduceMean", last, axes=[0], keepdims=0)
-        last = add("Reshape", last, constant("column", [-1, 1], np.int64))
+        last = new.add("Reshape", last, new.constant([2, -1], np.int64))
+        last = new.add("ReduceMean", last, axes=[0], keepdims=0)
+        last = new.add("Reshape", last, new.constant([-1, 1], np.int64))
     if (calibration.scale, calibration.bias) != (1, 0):
-        last = add("Mul", last, constant("scale", calibration.scale, double))
-        last = add("Add", last, constant("bias", calibration.bias, double))
+        last = new.add("Mul", last, new.constant(calibration.scale, double))
+        last = new.add("Add", last, new.constant(calibration.bias, double))
     if calibration.bound:
-        last = add("Mul", add("Sigmoid", last), constant("span", 1 - 2 * calibration.bound, double))
-        nodes.append(
-            helper.make_node("Add", [last, constant("bound", calibration.bound, double)], [OUTPUT])
+        last = new.add(
+            "Mul", new.add("Sigmoid", last), new.constant(1 - 2 * calibration.bound, double)
         )
+        new.add("Add", last, new.constant(calibration.bound, double), output=OUTPUT)
     else:
-        nodes.append(helper.make_node("Sigmoid", [last], [OUTPUT], OUTPUT))
-    return nodes, constants
-
-
-def _constant(name: str, values: Any, dtype: Any) -> Any:
-    return numpy_helper.from_array(np.array(values, dtype), name)
+        new.add("Sigmoid", last, output=OUTPUT)
+    return new

@@ -1,4 +1,4 @@
-"""The class activation map as an output of the graph: what each cell of an image adds to the logit.
+"""The class activation map as an output of the graph: what each cell adds to the logit.
 
 Behind global average pooling and one dense unit the map is exact (Zhou et al. 2016, "Learning Deep
 Features for Discriminative Localization"): the logit is the dense unit's bias and the sum, over
@@ -6,65 +6,38 @@ the cells, of a cell's features times the unit's weights by the number of cells.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from maskspot.evaluation.calibration import Calibration
+from maskspot.exporting.nodes import Nodes
 from maskspot.model.info import HEATMAP
 
 _FLATTENING = ("Squeeze", "Reshape", "Flatten")
 
 
 CELLS = "cells"
-"""A network's own logit of each cell, float32 (N, h, w), where its graph computes them; their mean
-is the logit of the whole."""
-
-
-class Nodes:
-    """Nodes and constants in the making, named after what they are for."""
-
-    def __init__(self, purpose: str) -> None:
-        self._purpose = purpose
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: list[onnx.TensorProto] = []
-
-    def add(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        """Add a node, and return its output's name."""
-        name = output or f"{self._purpose}/{len(self._nodes)}-{operator}"
-        self._nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
-        return name
-
-    def constant(self, values: Any, dtype: Any) -> str:
-        """Add a constant, and return its name."""
-        name = f"{self._purpose}/constant-{len(self._constants)}"
-        self._constants.append(numpy_helper.from_array(np.array(values, dtype), name))
-        return name
-
-    def append_to(self, graph: onnx.GraphProto) -> None:
-        """Put them behind a graph's own."""
-        graph.node.extend(self._nodes)
-        graph.initializer.extend(self._constants)
+"""Logits of cells, float32 (N, h, w), in graphs that compute them; their mean is the logit."""
 
 
 def add_heatmap(
     graph: onnx.GraphProto, logits: Sequence[str], calibration: Calibration, flip: bool
 ) -> bool:
-    """Give a graph the output `heatmap`: float32 (N, h, w), logits that add up to its own.
+    """Add the output `heatmap` to a graph: float32 (N, h, w), what each cell adds to the logit.
 
-    Their sum is the logit of the probability less a constant, which is the same for all images.
+    The sum is the logit of the probability minus a constant, which is the same for all images.
 
     Args:
         graph: of one or more networks; changed in place.
-        logits: the networks' outputs, (N, 1) each; their mean is the graph's logit.
+        logits: outputs of the networks, (N, 1) each; their mean is the logit of the graph.
         calibration: of that mean.
-        flip: each network sees all images and then all mirror images.
+        flip: whether each network sees all images and then all mirror images.
 
     Returns:
-        False where a network does not end in global average pooling and one dense unit: then
-        nothing has changed.
+        False if a network does not end in global average pooling and one dense unit; nothing is
+        changed then.
     """
     new = Nodes(HEATMAP)
     maps = [_map(new, graph, logit) for logit in logits]
@@ -81,7 +54,7 @@ def add_heatmap(
 
 
 def add_cells(new: Nodes, graph: onnx.GraphProto, logit: str) -> bool:
-    """Add the logit of each cell, (N, h, w) `cells`; False where the network's end is not known."""
+    """Add the logit of each cell, (N, h, w) `cells`; False if the network ends otherwise."""
     end = _end_of(graph, logit)
     if end is None:
         return False
@@ -91,7 +64,7 @@ def add_cells(new: Nodes, graph: onnx.GraphProto, logit: str) -> bool:
 
 
 def _map(new: Nodes, graph: onnx.GraphProto, logit: str) -> str | None:
-    """Add what each cell adds to a network's logit, (N, h, w); None where that is not known."""
+    """Add what each cell adds to a network's logit, (N, h, w); None if that is not known."""
     cells = logit.removesuffix("logit") + CELLS
     if any(cells in node.output for node in graph.node):
         totals = cells
@@ -107,8 +80,8 @@ def _map(new: Nodes, graph: onnx.GraphProto, logit: str) -> str | None:
 
 
 def _totals(new: Nodes, features: str, weights: str) -> str:
-    """Add each cell's features times the last layer's weights, (N, h, w)."""
-    # A convolution of single cells, as a product and a sum would take as long as a layer.
+    """Add the features of each cell times the weights of the last layer, (N, h, w)."""
+    # A convolution with a 1 x 1 kernel, as a product and a sum would be much slower.
     kernel = new.add("Reshape", weights, new.constant([1, -1, 1, 1], np.int64))
     return new.add("Squeeze", new.add("Conv", features, kernel), new.constant([1], np.int64))
 
@@ -136,7 +109,7 @@ def _end_of(graph: onnx.GraphProto, logit: str) -> tuple[str, str, str] | None:
 
 
 def _unflip(new: Nodes, maps: str) -> str:
-    """Average the maps of images with those of their mirror images, turned back."""
+    """Average the maps of images with the mirrored maps of their mirror images."""
     zero, one, two = (new.constant(number, np.int64) for number in (0, 1, [2]))
     height_width = new.add(
         "Slice", new.add("Shape", maps), new.constant([1], np.int64), new.constant([3], np.int64)

@@ -1,4 +1,4 @@
-"""Weights and activations in 8 bits, but for the layers that cannot bear it."""
+"""Weights and activations in 8 bits, except in the layers that lose too much."""
 
 import tempfile
 from collections.abc import Sequence
@@ -18,8 +18,7 @@ from onnxruntime.quantization import (
 )
 
 from maskspot.evaluation.calibration import Calibration
-from maskspot.evaluation.metrics import log_loss
-from maskspot.exporting.calibration_images import Samples
+from maskspot.exporting.calibration_images import CalibrationImages
 from maskspot.exporting.float16 import to_float16
 from maskspot.exporting.graph import make_model, open_session, run
 from maskspot.exporting.rounding import refine
@@ -27,20 +26,20 @@ from maskspot.model.info import INPUT
 
 _WITH_WEIGHTS = ("Conv", "MatMul", "Gemm")
 _BETWEEN = ("Add", "Clip", "Relu")
-"""What joins layers in 8 bits at no cost: activations become the limits of what a layer gives."""
+"""Operators between layers in 8 bits that cost nothing: activations become limits of outputs."""
 
 
 @dataclass(frozen=True)
 class Quantized:
-    """A network in 8 bits, and what that did to it.
+    """A network in 8 bits, and the effect on its probabilities.
 
     Attributes:
-        network: its ends as before.
-        layers: that have weights, by name, in their order.
+        network: with the same inputs and outputs.
+        layers: names of the layers with weights, in order.
         left_out: those of them that stay float.
         targets: of the held-back images, float64 (N,).
-        before: the float network's calibrated probabilities of them, float64 (N,).
-        after: those of `network`, float64 (N,).
+        before: their calibrated probabilities by the float network, float64 (N,).
+        after: the same by `network`.
     """
 
     network: onnx.ModelProto
@@ -50,46 +49,43 @@ class Quantized:
     before: NDArray[np.float64]
     after: NDArray[np.float64]
 
-    @property
-    def rise(self) -> float:
-        """By how much log loss on the held-back images rose."""
-        return log_loss(self.targets, self.after) - log_loss(self.targets, self.before)
 
-
-def quantize(network: onnx.ModelProto, samples: Samples, calibration: Calibration) -> Quantized:
+def quantize(
+    network: onnx.ModelProto, images: CalibrationImages, calibration: Calibration
+) -> Quantized:
     """Quantise a network: static QDQ, weights signed and per channel, activations unsigned.
 
-    The last layer stays float: of 8 bits only 256 probabilities would come. So do the first: what
-    they lose, all that follow enlarge, and with their few channels they are no quicker in 8 bits.
-    How many, of `Quantizer.cuts`, moves the logits of training images least (mean squared error).
-    A layer between others in 8 bits cannot stay float: onnxruntime then quantises its weights
-    itself, when it loads the file, and for all channels alike.
+    The last layer stays float, as 8 bits would give only 256 probabilities. So do the first ones:
+    later layers enlarge their errors, and with few channels they are not faster in 8 bits. Their
+    number is the one of `Quantizer.cuts` that changes the logits of training images least (mean
+    squared error). A layer between others in 8 bits cannot stay float: onnxruntime would quantise
+    its weights when it loads the file, with one scale for all channels.
 
     Args:
         network: uint8 (N, S, S, 3) `images` to float32 (N, 1) `logit`.
-        samples: to calibrate on, and to judge by.
+        images: to calibrate on, and to measure the result.
         calibration: of the logits.
     """
-    quantizer = Quantizer(network, samples.training)
-    exact = run(network, samples.training)
+    quantizer = Quantizer(network, images.training)
+    exact = run(network, images.training)
 
     def error(count: int) -> float:
-        logits = run(quantizer.without_first(count), samples.training)
+        logits = run(quantizer.without_first(count), images.training)
         return float(np.mean((logits - exact) ** 2))
 
     def probabilities(proto: onnx.ModelProto) -> NDArray[np.float64]:
-        return calibration.of_logits(run(proto, samples.held_back))
+        return calibration.of_logits(run(proto, images.held_back))
 
     layers = quantizer.layers
     count = min(quantizer.cuts(), key=error)
     proto = quantizer.without_first(count)
-    refine(quantizer.network, proto, layers[count:-1], samples.training)
+    refine(quantizer.network, proto, layers[count:-1], images.training)
     proto = to_float16(proto)
     return Quantized(
         proto,
         layers,
         [*layers[:count], layers[-1]],
-        samples.targets,
+        images.targets,
         probabilities(network),
         probabilities(proto),
     )
@@ -105,16 +101,16 @@ class _Images(CalibrationDataReader):  # type: ignore[misc]
 
 
 class Quantizer:
-    """A network whose activations have been measured: any of its layers can be quantised.
+    """A network whose activations have been measured, so that any layers can be quantised.
 
     Attributes:
         network: float, simplified.
-        layers: that have weights, by name, in their order.
+        layers: names of the layers with weights, in order.
     """
 
     def __init__(self, network: onnx.ModelProto, pixels: NDArray[np.uint8]) -> None:
         with tempfile.TemporaryDirectory(prefix="maskspot-") as folder:
-            # Norms folded into convolutions: what is left between would stay float.
+            # Folds normalisation into convolutions, as what is left between them stays float.
             file = str(Path(folder, "folded.onnx"))
             open_session(network, optimized=file)
             folded = make_model(onnx.load(file).graph)
@@ -137,10 +133,10 @@ class Quantizer:
         ]
 
     def cuts(self) -> list[int]:
-        """Count first layers, up to a third of all, that hand on fewer numbers than one more would.
+        """Return numbers of first layers, up to a third of all, that pass few activations on.
 
-        To bring numbers into 8 bits takes time, and where a block ends there are several times
-        fewer than inside it.
+        Converting activations to 8 bits takes time, and at the end of a block there are several
+        times fewer than inside it.
         """
         shapes = {
             each.name: [dim.dim_value for dim in each.type.tensor_type.shape.dim[1:]]
@@ -152,15 +148,15 @@ class Quantizer:
         return [at for at in counts if sizes[at - 1] >= sizes[at] < sizes[at + 1]] or [1]
 
     def without_first(self, count: int) -> onnx.ModelProto:
-        """Return the network with all layers quantised but the last, and these first ones."""
+        """Return the network with all layers quantised except the first ones and the last."""
         layers = self.layers[count:-1]
         model = onnx.ModelProto()
         model.CopyFrom(self.network)
         quantizer = QDQQuantizer(
             model,
             per_channel=True,
-            # 7 bits of weights: CPUs without VNNI add two products in 16 bits, and would
-            # saturate; so a file says the same on all.
+            # 7 bits of weights: CPUs without VNNI add two products in 16 bits, which would
+            # saturate, and give other results than other CPUs.
             reduce_range=True,
             weight_qType=QuantType.QInt8,
             activation_qType=QuantType.QUInt8,
@@ -177,7 +173,7 @@ class Quantizer:
         return make_model(graph)
 
     def _between(self, layers: Sequence[str]) -> list[str]:
-        """Name the activations and sums all of whose inputs come from these layers."""
+        """Return the names of activations and sums whose inputs all come from these layers."""
         makers = {name: node.name for node in self.network.graph.node for name in node.output}
         inside = set(layers)
         for node in self.network.graph.node:

@@ -1,8 +1,9 @@
-"""Integer weights chosen by what a layer gives, not by what its float weights were.
+"""Integer weights chosen by the outputs of a layer, not by its float weights.
 
-Layer by layer, from the first: least squares of what the float layer gives from what the 8-bit
-layer gets, so that a layer makes up for those before it; then rounding column by column, the error
-of each handed on to those that follow (GPTQ: Frantar et al. 2022, arXiv:2210.17323).
+Layer by layer, from the first: least squares of the outputs of the float layer from the inputs of
+the 8-bit layer, so that a layer compensates for those before it; then rounding column by column,
+where the error of each is passed on to those that follow (GPTQ: Frantar et al. 2022,
+arXiv:2210.17323).
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,13 +22,13 @@ from maskspot.model.info import INPUT
 _Array = NDArray[np.float64]
 
 _POSITIONS = 64
-"""Places of an image that a layer is fitted on; neighbours say much the same."""
+"""Positions of an image that a layer is fitted on, as neighbours are much the same."""
 
 _DAMPING = 0.01
-"""Of the inputs' mean variance, added to each: GPTQ's own choice. A tenth of it was worse here."""
+"""Share of the mean variance of inputs that is added to each, as in GPTQ."""
 
 _MOST = 64
-"""Largest absolute value of a weight of 7 bits, as onnxruntime's quantiser has it."""
+"""Largest absolute value of a weight of 7 bits in the quantiser of onnxruntime."""
 
 
 def refine(
@@ -36,12 +37,12 @@ def refine(
     layers: Sequence[str],
     pixels: NDArray[np.uint8],
 ) -> None:
-    """Choose the integers of 8-bit convolutions anew.
+    """Replace the integers of 8-bit convolutions by better ones.
 
     Args:
         network: the float network.
-        quantized: the same in 8 bits (QDQ), its nodes with the same names; changed in place.
-        layers: names of the layers in 8 bits, in their order.
+        quantized: the same in 8 bits (QDQ), with the same names of nodes; changed in place.
+        layers: names of the layers in 8 bits, in order.
         pixels: uint8 (N, S, S, 3), images to fit on.
     """
     nodes = {node.name: node for node in network.graph.node}
@@ -54,7 +55,7 @@ def refine(
 
 @dataclass(frozen=True)
 class _Moments:
-    """Means and covariances of what a layer gets, x (G, K), and should give, y (G, C)."""
+    """Means and covariances of the inputs of a layer, x (G, K), and its outputs, y (G, C)."""
 
     x: _Array
     y: _Array
@@ -64,13 +65,13 @@ class _Moments:
 
 @dataclass(frozen=True)
 class _Layer:
-    """A convolution in 8 bits, of G groups of channels, each from K numbers to C.
+    """A convolution in 8 bits, with G groups of channels, each from K numbers to C.
 
     Attributes:
-        node: takes the dequantised input, weights and bias.
+        node: whose inputs are the dequantised input, weights and bias.
         groups: G.
-        weights: DequantizeLinear's inputs: int8 (G C, D, H, W), and scales (G C,).
-        bias: likewise, int32 (G C,).
+        weights: inputs of DequantizeLinear: int8 (G C, D, H, W), and scales (G C,).
+        bias: the same for the bias, int32 (G C,).
         stride: vertical, horizontal.
         pads: top, left, bottom, right.
     """
@@ -84,7 +85,7 @@ class _Layer:
 
     @classmethod
     def find(cls, quantized: onnx.ModelProto, name: str) -> "_Layer | None":
-        """Return the layer of this name; None where it is of another kind."""
+        """Return the layer of this name; None if it is of another kind."""
         node = next(node for node in quantized.graph.node if node.name == name)
         facts = {each.name: helper.get_attribute_value(each) for each in node.attribute}
         plain = set(facts.get("dilations", [1])) == {1}
@@ -100,7 +101,7 @@ class _Layer:
         return cls(node, facts.get("group", 1), weights, bias, stride, pads)
 
     def windows(self, values: NDArray[np.float32], rows: Any, columns: Any) -> NDArray[np.float32]:
-        """Return what the kernel sees at P places of the output, (G, P, K), of an input image."""
+        """Return the inputs of the kernel at P positions of the output, (G, P, K), for an image."""
         top, left, bottom, right = self.pads
         height, width = self.weights[0].dims[2:]
         padded = np.pad(values, ((0, 0), (top, bottom), (left, right)))
@@ -110,7 +111,7 @@ class _Layer:
         return split.transpose(0, 2, 1, 3, 4).reshape(self.groups, len(rows), -1)
 
     def fit(self, moments: _Moments, weights: _Array) -> None:
-        """Choose weights and bias that give what the float layer gives, whose weights these are."""
+        """Choose weights and bias that reproduce the float layer, whose weights are given."""
         scales = numpy_helper.to_array(self.weights[1]).astype(np.float64).reshape(self.groups, -1)
         flat = weights.reshape(*scales.shape, -1)
         width = flat.shape[2]
@@ -127,14 +128,14 @@ class _Layer:
 
 
 def round_columns(weights: _Array, spread: _Array, scales: _Array) -> _Array:
-    """Return whole numbers, (G, C, K): of weights in 7 bits, times scales near the given ones.
+    """Return integers of 7 bits, (G, C, K), which times their scales are near the weights.
 
     Args:
         weights: (G, C, K).
-        spread: covariance of what they are multiplied with, (G, K, K), positive definite.
+        spread: covariance of their inputs, (G, K, K), positive definite.
         scales: (G, C).
     """
-    # What matters most comes first, while much is left to adjust.
+    # What matters most comes first, while many weights can still be adjusted.
     order = np.argsort(-np.diagonal(spread, axis1=1, axis2=2), axis=1)
     left = np.take_along_axis(weights, order[:, None], 2)
     sorted_spread = np.take_along_axis(spread, order[:, :, None], 1)
@@ -156,7 +157,7 @@ def _measure(
     layer: _Layer,
     pixels: NDArray[np.uint8],
 ) -> _Moments:
-    """Compare what a layer gets in 8 bits with what the float one gives, at places of images."""
+    """Return moments of inputs in 8 bits and of float outputs, at positions of images."""
     gets = open_session(_ending(quantized, layer.node.input[0]))
     gives = open_session(_ending(network, output))
 
@@ -184,7 +185,7 @@ def _means(each: Iterator[Sequence[Any]], count: int) -> Sequence[_Array]:
 
 
 def _ending(model: onnx.ModelProto, value: str) -> onnx.ModelProto:
-    """Return a copy that gives this value alone."""
+    """Return a copy whose only output is this value."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     del copy.graph.output[:]

@@ -1,21 +1,22 @@
-"""A smaller copy of the input, made inside the graph, as Pillow's bilinear filter makes it.
+"""A smaller copy of the input inside the graph, with the weights of Pillow's bilinear filter.
 
-ONNX's antialiased `Resize` needs opset 18 and is slow in onnxruntime. Where the sizes are in the
-proportion p to q, every p rows of the larger image become q rows of the smaller one by the same
-weights: that is a convolution with stride p and q channels.
+The antialiased `Resize` of ONNX needs opset 18 and is slow in onnxruntime. If the sizes are in the
+ratio p to q, every p rows of the larger image become q rows of the smaller one by the same
+weights, which is a convolution with stride p and q channels.
 """
 
 from dataclasses import dataclass
 from math import gcd
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
+
+from maskspot.exporting.nodes import Nodes
 
 _NUDGE = 2.0**-10
-"""Added before rounding: with weights that are simple fractions many values lie halfway between
-levels, where the last bit of a sum would decide."""
+"""Added before rounding: with simple fractions as weights, many values lie halfway between levels,
+where the last bit of a sum would decide."""
 
 
 def filter_weights(large: int, small: int) -> NDArray[np.float64]:
@@ -32,7 +33,7 @@ def filter_weights(large: int, small: int) -> NDArray[np.float64]:
 
 
 def shrunk(pixels: NDArray[np.uint8], small: int) -> NDArray[np.uint8]:
-    """Return images at a smaller size, uint8 (N, small, small, 3): what `shrink_nodes` compute.
+    """Return images at a smaller size, uint8 (N, small, small, 3), as `shrink_nodes` compute them.
 
     Args:
         pixels: uint8 (N, S, S, 3).
@@ -76,10 +77,8 @@ def _phases(large: int, small: int) -> _Phases:
     return _Phases(kernel.astype(np.float32), stride, (reach, reach), ends.astype(np.float32))
 
 
-def shrink_nodes(
-    source: str, result: str, large: int, small: int
-) -> tuple[list[Any], list[TensorProto]]:
-    """Return nodes and constants from uint8 (N, L, L, 3) to uint8 (N, S, S, 3).
+def shrink_nodes(source: str, result: str, large: int, small: int) -> Nodes:
+    """Return nodes from uint8 (N, L, L, 3) to uint8 (N, S, S, 3).
 
     Args:
         source: name of the larger images.
@@ -89,34 +88,24 @@ def shrink_nodes(
     """
     phases = _phases(large, small)
     blocks = small // len(phases.kernel)
-    nodes: list[Any] = []
-    constants: list[TensorProto] = []
-
-    def add(operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        name = output or f"shrink/{len(nodes)}-{operator}"
-        nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
-        return name
-
-    def constant(values: Any, dtype: Any) -> str:
-        name = f"shrink/constant-{len(constants)}"
-        constants.append(numpy_helper.from_array(np.array(values, dtype), name))
-        return name
-
-    last = add("Cast", source, to=TensorProto.FLOAT)
-    last = add("Transpose", last, perm=[0, 3, 1, 2])
-    last = add("Reshape", last, constant([-1, 1, large, large], np.int64))
-    down = constant(phases.kernel[:, None, :, None], np.float32)
+    new = Nodes("shrink")
+    last = new.add("Cast", source, to=TensorProto.FLOAT)
+    last = new.add("Transpose", last, perm=[0, 3, 1, 2])
+    last = new.add("Reshape", last, new.constant([-1, 1, large, large], np.int64))
+    down = new.constant(phases.kernel[:, None, :, None], np.float32)
     before, after = phases.pads
-    last = add("Conv", last, down, strides=[phases.stride, 1], pads=[before, 0, after, 0])
-    last = add("Transpose", last, perm=[0, 2, 1, 3])  # (N 3, blocks, q, L)
-    last = add("Reshape", last, constant([-1, 1, small, large], np.int64))
-    last = add("Mul", last, constant(phases.ends[:, None], np.float32))
-    across = constant(phases.kernel[:, None, None, :], np.float32)
-    last = add("Conv", last, across, strides=[1, phases.stride], pads=[0, before, 0, after])
-    last = add("Transpose", last, perm=[0, 2, 3, 1])  # (N 3, S, blocks, q)
-    last = add("Reshape", last, constant([-1, 3, small, blocks * len(phases.kernel)], np.int64))
-    last = add("Mul", last, constant(phases.ends, np.float32))
-    last = add("Round", add("Add", last, constant(_NUDGE, np.float32)))
-    last = add("Transpose", last, perm=[0, 2, 3, 1])
-    add("Cast", last, output=result, to=TensorProto.UINT8)
-    return nodes, constants
+    last = new.add("Conv", last, down, strides=[phases.stride, 1], pads=[before, 0, after, 0])
+    last = new.add("Transpose", last, perm=[0, 2, 1, 3])  # (N 3, blocks, q, L)
+    last = new.add("Reshape", last, new.constant([-1, 1, small, large], np.int64))
+    last = new.add("Mul", last, new.constant(phases.ends[:, None], np.float32))
+    across = new.constant(phases.kernel[:, None, None, :], np.float32)
+    last = new.add("Conv", last, across, strides=[1, phases.stride], pads=[0, before, 0, after])
+    last = new.add("Transpose", last, perm=[0, 2, 3, 1])  # (N 3, S, blocks, q)
+    last = new.add(
+        "Reshape", last, new.constant([-1, 3, small, blocks * len(phases.kernel)], np.int64)
+    )
+    last = new.add("Mul", last, new.constant(phases.ends, np.float32))
+    last = new.add("Round", new.add("Add", last, new.constant(_NUDGE, np.float32)))
+    last = new.add("Transpose", last, perm=[0, 2, 3, 1])
+    new.add("Cast", last, output=result, to=TensorProto.UINT8)
+    return new

@@ -1,4 +1,4 @@
-"""What converters write that onnxruntime computes slowly, written otherwise."""
+"""Rewrites of converted graphs that onnxruntime would compute slowly."""
 
 import onnx
 from onnx import numpy_helper
@@ -10,14 +10,14 @@ _PLANES = "planes"
 
 
 def transpose_first(graph: onnx.GraphProto) -> None:
-    """Let the input become planes before it is normalised, where converters do so after it.
+    """Move the transposition to planes before the normalisation of the input.
 
-    onnxruntime applies a constant for each channel in runs as long as the last axis: that is a
-    row of a plane, or three numbers. Every number stays what it was. A graph of another kind is
-    left as it is.
+    onnxruntime applies constants per channel along the last axis, which is a row of a plane after
+    the transposition, and only three numbers before it. All results stay the same. A graph of
+    another kind is not changed.
 
     Args:
-        graph: with the contract's input; changed in place.
+        graph: with the input of a model file; changed in place.
     """
     constants = {each.name: each for each in graph.initializer}
     chain = _from_input(graph, set(constants))
@@ -41,13 +41,13 @@ def transpose_first(graph: onnx.GraphProto) -> None:
 
 
 def drop_idle_reshapes(graph: onnx.GraphProto) -> None:
-    """Leave out a `Reshape` to the shape that a value has, or had before it was squeezed.
+    """Remove each `Reshape` to the shape that a value has, or had before it was squeezed.
 
-    Converters write two for each squeeze-and-excitation, in whose way onnxruntime then brings its
-    blocks of channels into plain order and back: EfficientNet-B0 is a tenth faster without.
+    Converters write two for each squeeze-and-excitation, which force onnxruntime to reorder its
+    blocks of channels and back.
 
     Args:
-        graph: with shapes for its ends; changed in place.
+        graph: with shapes of its input and output; changed in place.
     """
     constants = {each.name: each for each in graph.initializer}
     makers = {name: node for node in graph.node for name in node.output}
@@ -67,7 +67,7 @@ def drop_idle_reshapes(graph: onnx.GraphProto) -> None:
 
 
 def _shapes(graph: onnx.GraphProto) -> dict[str, list[int | None]]:
-    """Return the shapes that are known, None for what varies."""
+    """Return the known shapes, with None for sizes that vary."""
     inferred = onnx.shape_inference.infer_shapes(onnx.helper.make_model(graph)).graph
     return {
         value.name: [
@@ -79,7 +79,7 @@ def _shapes(graph: onnx.GraphProto) -> dict[str, list[int | None]]:
 
 
 def drop_unused(graph: onnx.GraphProto) -> None:
-    """Remove the nodes and constants of which nothing comes."""
+    """Remove the nodes and constants that no output depends on."""
     ends = {output.name for output in graph.output}
     while True:
         used = ends | {name for node in graph.node for name in node.input}
@@ -93,7 +93,7 @@ def drop_unused(graph: onnx.GraphProto) -> None:
 
 
 def _from_input(graph: onnx.GraphProto, constants: set[str]) -> list[onnx.NodeProto]:
-    """Return what is done to the input, number by number, and the transposition after it."""
+    """Return the elementwise nodes after the input, and the transposition after them."""
     chain: list[onnx.NodeProto] = []
     value = INPUT
     while True:

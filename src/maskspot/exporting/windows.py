@@ -2,8 +2,8 @@
 
 A small mask in a large scene is a few pixels of the network's input. In a pass over a larger copy
 of the image, the class activation map (Zhou et al. 2016) holds a logit for each cell; its mean
-over a window of cells is what the network says of that part of the image alone. The windows'
-log-mean-exp, a soft maximum, is averaged with the logit of the whole image.
+over a window of cells is the logit of that part of the image alone. The log-mean-exp of all
+windows, a soft maximum, is averaged with the logit of the whole image.
 """
 
 from dataclasses import dataclass
@@ -18,21 +18,22 @@ from onnx import helper
 
 from maskspot.errors import ExportError
 from maskspot.exporting.graph import LOGIT, make_model, prefixed, share_constants
-from maskspot.exporting.heatmap import CELLS, Nodes, add_cells
+from maskspot.exporting.heatmap import CELLS, add_cells
+from maskspot.exporting.nodes import Nodes
 from maskspot.exporting.shrink import shrink_nodes, shrunk
 from maskspot.model.info import INPUT
 
 ENLARGED = 7 / 4
-"""Side of the larger pass by that of the network's input: 448 to 256 pixels."""
+"""Ratio of the side of the larger pass to that of the network's input, such as 448 to 256."""
 
 STRIDE = 32
-"""Pixels to a cell of the last features, along each side."""
+"""Pixels per cell of the last features, along each side."""
 
 SIDES = (2 / 7, 3 / 7, 4 / 7, 5 / 7)
-"""Sides of a window that `exporting.calibrating` chooses from, as shares of the map's."""
+"""Sides of windows that `exporting.calibrating` chooses from, as shares of the side of the map."""
 
 TEMPERATURES = (0.25, 0.5, 1.0, 2.0)
-"""Likewise, of the log-mean-exp."""
+"""Temperatures of the log-mean-exp that it chooses from."""
 
 WHOLE = "whole"
 """Output of `views_of`, beside `CELLS`: the logit of the whole image, float32 (N, 1)."""
@@ -45,8 +46,8 @@ class Windows:
     Attributes:
         size: side of the model's input, in pixels.
         cells: side of a window, in cells of the map.
-        step: from one window to the next, in cells.
-        share: of the windows in the logit; the rest is the whole image's.
+        step: distance from one window to the next, in cells.
+        share: weight of the windows in the logit; the rest is the weight of the whole image.
         temperature: of the log-mean-exp; near 0 it is the maximum.
     """
 
@@ -58,18 +59,18 @@ class Windows:
 
     @classmethod
     def of(cls, size: int, side: float = 4 / 7, temperature: float = 1.0) -> "Windows":
-        """Return windows for a network of an input size; they overlap by three quarters."""
+        """Return windows for the input size of a network; they overlap by three quarters."""
         large = round(size * ENLARGED)
         cells = max(1, round(side * -(-large // STRIDE)))
         return cls(large, cells, max(1, cells // 4), temperature=temperature)
 
     @classmethod
     def choices(cls, size: int) -> list["Windows"]:
-        """Return the windows that may be chosen for a network of an input size."""
+        """Return the windows that can be chosen for the input size of a network."""
         return [cls.of(size, side, each) for side in SIDES for each in TEMPERATURES]
 
     def passes(self, size: int) -> int:
-        """Return the cost in passes of a network of an input size."""
+        """Return the cost, in passes of a network with an input size."""
         return round(1 + (self.size / size) ** 2)
 
     def maximum(self, cells: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -81,7 +82,7 @@ class Windows:
     def combine(
         self, whole: NDArray[np.float64], cells: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return the logit, (N,), of that of the whole, (N,), and those of cells, (N, h, w)."""
+        """Return the combined logit, (N,), of whole images, (N,), and cells, (N, h, w)."""
         return (1 - self.share) * whole + self.share * self.maximum(cells)
 
 
@@ -105,18 +106,18 @@ def views_of(whole: onnx.ModelProto, fine: onnx.ModelProto) -> onnx.ModelProto:
     small, large = (
         each.graph.input[0].type.tensor_type.shape.dim[1].dim_value for each in (whole, fine)
     )
-    nodes, constants = shrink_nodes(INPUT, "small", large, small)
+    smaller = shrink_nodes(INPUT, "small", large, small)
     first = prefixed(whole.graph, "whole/", {INPUT: "small", LOGIT: WHOLE})
     second = prefixed(fine.graph, "fine/", {INPUT: INPUT, LOGIT: "fine/logit"})
     graph = helper.make_graph(
-        [*nodes, *first.node, *second.node],
+        [*smaller.nodes, *first.node, *second.node],
         "views",
         list(fine.graph.input),
         [
             helper.make_tensor_value_info(WHOLE, onnx.TensorProto.FLOAT, ["N", 1]),
             helper.make_tensor_value_info(CELLS, onnx.TensorProto.FLOAT, ["N", "h", "w"]),
         ],
-        [*constants, *first.initializer, *second.initializer],
+        [*smaller.constants, *first.initializer, *second.initializer],
     )
     new = Nodes("cells")
     if not add_cells(new, graph, "fine/logit"):
@@ -158,12 +159,12 @@ def windowed(views: onnx.ModelProto, windows: Windows) -> onnx.ModelProto:
 def keras_logits(
     model: Any, pixels: NDArray[np.uint8], windows: Windows, size: int
 ) -> NDArray[np.float64]:
-    """Return what a Keras network says when it looks twice, (N,): what an export is checked by.
+    """Return the logits of a Keras network that looks twice, (N,).
 
     Args:
-        model: of `training.network.build`.
+        model: of `training.network`.
         pixels: uint8 (N, L, L, 3).
-        windows: how it looks.
+        windows: how it looks at windows.
         size: side of the network's own input.
     """
     pooled = model.get_layer("pool")

@@ -5,8 +5,8 @@ output `probability`: float64 (N, 1), the probability that the image shows at le
 and, in most files, an output `heatmap`: float32 (N, h, w), what each cell of the image adds to the
 logit of the probability, up to a constant. Normalisation is inside the graph. `metadata_props` has
 one entry, `maskspot`: the JSON form of `ModelInfo`. Later formats may add outputs; readers ignore
-unknown names, and use defaults for `passes`, `calibration`, `storage` and `windows`, which the
-first files lack.
+unknown names, and use defaults for `passes`, `calibration`, `storage`, `windows` and `parameters`,
+which the first files lack.
 """
 
 import json
@@ -41,6 +41,7 @@ class ModelInfo:
         calibration: scale and bias of the logits, and how they were fitted; empty without them.
         storage: how the weights are stored, and what that changed.
         windows: how windows of the image are scored; empty if only the whole image is.
+        parameters: number of weights in the graph; None in files that do not state it.
         format: of the file; this version reads 1.
         maskspot: version that wrote the file.
         question: what the probability refers to.
@@ -55,6 +56,7 @@ class ModelInfo:
     calibration: Mapping[str, Any] = field(default_factory=dict)
     storage: Mapping[str, Any] = field(default_factory=dict)
     windows: Mapping[str, Any] = field(default_factory=dict)
+    parameters: int | None = None
     format: int = FORMAT
     maskspot: str = __version__
     question: str = QUESTION
@@ -107,6 +109,7 @@ def read_info(metadata: Mapping[str, str], name: str) -> ModelInfo:
             calibration=dict(values.get("calibration", {})),
             storage=dict(values.get("storage", {})),
             windows=dict(values.get("windows", {})),
+            parameters=_parameters(values.get("parameters")),
             format=version,
             maskspot=_text(values["maskspot"]),
             question=_text(values["question"]),
@@ -126,6 +129,12 @@ def _text(value: object) -> str:
 def _count(value: object) -> int:
     if type(value) is not int or not 0 < value <= _MOST:
         raise ValueError(f"a count must be from 1 to {_MOST}")
+    return value
+
+
+def _parameters(value: object) -> int | None:
+    if value is not None and (type(value) is not int or value < 0):
+        raise ValueError("parameters must be a positive integer")
     return value
 
 

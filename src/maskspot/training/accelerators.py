@@ -1,4 +1,4 @@
-"""What a network trains on: GPUs where TensorFlow sees them, else the processor."""
+"""The devices that a network trains on: GPUs if TensorFlow sees any, else the CPU."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,22 +13,23 @@ from maskspot.training.settings import Settings
 
 
 @contextmanager
-def devices(settings: Settings) -> Iterator[None]:
-    """Build networks for the machine's devices: where GPUs are several, each takes its share.
+def on_devices(settings: Settings) -> Iterator[None]:
+    """Build networks in this context for the devices of the machine; GPUs share each batch.
 
-    With the setting `precision` at bfloat16, or at auto with a GPU, layers compute in bfloat16
-    and keep their weights in float32. On a processor it gains nothing.
+    If the setting `precision` is bfloat16, or auto and there is a GPU, layers compute in bfloat16
+    and keep their weights in float32. On a CPU that is no faster.
 
     Raises:
-        UsageError: the GPUs cannot share a batch alike.
+        UsageError: the GPUs cannot share a batch equally.
     """
     gpus = tf.config.list_logical_devices("GPU")
     wanted = {"auto": bool(gpus), "bfloat16": True, "float32": False}[settings.precision]
     if len(gpus) > 1:
         if settings.batch_size % len(gpus):
             raise UsageError(
-                f"batch_size: {settings.batch_size} cannot be shared by {len(gpus)} GPUs alike: "
-                "choose a multiple, or show fewer with CUDA_VISIBLE_DEVICES"
+                f"{settings.batch_size} is not divisible by {len(gpus)} GPUs: choose a multiple, "
+                "or use fewer GPUs with CUDA_VISIBLE_DEVICES",
+                argument="batch_size",
             )
         strategy = _mirrored(*(gpu.name for gpu in gpus))
     else:
@@ -42,6 +43,6 @@ def devices(settings: Settings) -> Iterator[None]:
         keras.mixed_precision.set_dtype_policy(before)
 
 
-@cache  # the collective operations of two strategies in one process are taken for each other's
+@cache  # two strategies in one process would confuse their collective operations
 def _mirrored(*names: str) -> Any:
     return tf.distribute.MirroredStrategy(names)

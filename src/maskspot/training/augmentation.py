@@ -1,4 +1,4 @@
-"""Views of images as pixels, and what becomes of their colours and sharpness."""
+"""Views of images as pixels, and random changes of their colours and sharpness."""
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ _BORDERS = {
     "constant": cv2.BORDER_CONSTANT,
 }
 
-# Rec. 601, of which Pillow and OpenCV make their greys.
+# Rec. 601, as Pillow and OpenCV convert to grey.
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 Image = NDArray[np.uint8]
@@ -25,7 +25,7 @@ Image = NDArray[np.uint8]
 def warp(image: Image, view: Map, size: int, fill: str = "nearest") -> Image:
     """Return a view of an image, uint8 (H, W, 3), as uint8 (size, size, 3), bilinear.
 
-    An image that is much larger than its view is first shrunk by its area, against aliasing.
+    An image that is much larger than its view is first reduced by area, against aliasing.
     """
     factor = np.sqrt(abs(np.linalg.det(view[:, :2])) * image.shape[0] * image.shape[1]) / size
     if factor > 1.25:  # noqa: PLR2004
@@ -46,8 +46,8 @@ def warp(image: Image, view: Map, size: int, fill: str = "nearest") -> Image:
     )
 
 
-def disturb(image: Image, rng: np.random.Generator, settings: Settings) -> Image:
-    """Vary an image's colours, sharpness and compression, and cut a hole: uint8 (S, S, 3)."""
+def distort(image: Image, rng: np.random.Generator, settings: Settings) -> Image:
+    """Vary colours, sharpness and compression, and fill a rectangle: uint8 (S, S, 3)."""
     chance = rng.random(3)
     if settings.colour:
         image = vary_colour(image, 1 + rng.uniform(-1, 1, 3) * settings.colour)

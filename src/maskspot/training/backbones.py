@@ -1,4 +1,7 @@
-"""The backbones that a network may have, each with the pixels that it wants."""
+"""The backbones of networks, each with the pixels that it expects.
+
+Their names are needed without TensorFlow, so it is imported only where a backbone is built.
+"""
 
 import math
 import warnings
@@ -7,15 +10,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import efficientnet.model
-import efficientnet.tfkeras as efn  # registers the custom layers that reloading needs
-import efficientnet.weights
-import keras
-
 
 @dataclass(frozen=True)
 class Published:
-    """Weights that a package downloads into Keras' cache; `digest` is SHA-256, MD5 or unknown."""
+    """Weights that a package downloads into the cache of Keras.
+
+    Attributes:
+        file: its name there.
+        url: where it is from.
+        digest: SHA-256 or MD5, in hexadecimal; None if unknown.
+    """
 
     file: str
     url: str
@@ -24,14 +28,14 @@ class Published:
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network without its top, and how it wants its pixels.
+    """A network without its top, and the pixels that it expects.
 
     Attributes:
-        build: makes it, of `include_top`, `input_shape` and `weights`.
+        build: builds it from `include_top`, `input_shape` and `weights`.
         scale: pixels are x * scale + offset, per channel.
-        offset: likewise.
-        published: its weights, by the name that `build` knows them by.
-        reversed: it wants blue, green, red.
+        offset: see `scale`.
+        published: its weights, by the name that `build` takes.
+        reversed: whether its channels are blue, green, red.
     """
 
     build: Callable[..., Any]
@@ -47,12 +51,15 @@ _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications/"
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def _efficientnet(name: str, build: Callable[..., Any]) -> Backbone:
+def _efficientnet(name: str) -> Backbone:
+    import efficientnet.tfkeras
+    import efficientnet.weights
+
     imagenet = f"{name}_weights_tf_dim_ordering_tf_kernels_autoaugment_notop.h5"
     student = f"{name}_noisy-student_notop.h5"
     urls = efficientnet.weights
     return Backbone(
-        build,
+        getattr(efficientnet.tfkeras, f"EfficientNetB{name[-1]}"),
         scale=tuple(1 / (255 * std) for std in _STD),
         offset=tuple(-mean / std for mean, std in zip(_MEAN, _STD, strict=True)),
         published={
@@ -79,9 +86,11 @@ LITE = {
 def lite_blocks(width: float, depth: float) -> list[Any]:
     """Return the blocks of an EfficientNet-Lite: B0's, scaled, without squeeze-and-excitation.
 
-    Unlike those of EfficientNet-B1 to B7, the first and last blocks are not repeated more often,
-    and stem and head stay as they are.
+    Unlike in EfficientNet-B1 to B7, the first and last blocks are not repeated more often, and
+    stem and head keep their size.
     """
+    import efficientnet.model
+
     plain = [args._replace(se_ratio=None) for args in efficientnet.model.DEFAULT_BLOCKS_ARGS]
     return [
         args._replace(
@@ -96,11 +105,13 @@ def lite_blocks(width: float, depth: float) -> list[Any]:
 
 
 def _efficientnet_lite(width: float, depth: float) -> Backbone:
-    """EfficientNet-B0 less squeeze-and-excitation, its swish made ReLU6: the authors' Lite.
+    """EfficientNet-B0 without squeeze-and-excitation, and with ReLU6 in place of swish.
 
     https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite, whose
     pixels are (x - 127) / 128.
     """
+    import efficientnet.tfkeras
+    import keras
 
     def plain(layer: Any) -> Any:
         if isinstance(layer, keras.layers.Activation):
@@ -109,15 +120,19 @@ def _efficientnet_lite(width: float, depth: float) -> Backbone:
 
     def build(**options: Any) -> Any:
         blocks = lite_blocks(width, depth)
-        full = efn.EfficientNetB0(blocks_args=blocks, drop_connect_rate=0, **options)
+        full = efficientnet.tfkeras.EfficientNetB0(
+            blocks_args=blocks, drop_connect_rate=0, **options
+        )
         return keras.models.clone_model(full, clone_function=plain)
 
     return Backbone(build, scale=(1 / 128,) * 3, offset=(-127 / 128,) * 3, published={})
 
 
 def _mobilenet() -> Backbone:
+    import keras
+
     def build(**options: Any) -> Any:
-        with warnings.catch_warnings():  # sizes other than 224 take the weights of 224: meant
+        with warnings.catch_warnings():  # other sizes take the weights of 224 pixels on purpose
             warnings.simplefilter("ignore")
             return keras.applications.MobileNet(alpha=0.25, **options)
 
@@ -131,7 +146,6 @@ def _mobilenet() -> Backbone:
     )
 
 
-# keras.applications: build, where the weights are and their MD5.
 _KERAS_WEIGHTS = {
     "inception-v3": ("InceptionV3", "inception_v3", "bcbd6486424b2319ff4ef7d526e38f63"),
     "inception-resnet-v2": (
@@ -140,10 +154,13 @@ _KERAS_WEIGHTS = {
     "xception": ("Xception", "xception", "b0042744bf5b25fce3cb969f33bebb97"),
     "vgg16": ("VGG16", "vgg16", "6d6bbae143d832006294945121d1f1fc"),
 }
+"""Networks of `keras.applications`: their class, the folder of their weights, and its MD5."""
 
 
 def _keras(name: str) -> Backbone:
-    """One that the original was compared with, its pixels as in its own `preprocess_input`."""
+    """A network of `keras.applications`, its pixels as in its own `preprocess_input`."""
+    import keras
+
     build, folder, digest = _KERAS_WEIGHTS[name]
     file = f"{folder}_weights_tf_dim_ordering_tf_kernels_notop.h5"
     published = {"imagenet": Published(file, f"{_KERAS_URL}{folder}/{file}", digest)}
@@ -155,13 +172,11 @@ def _keras(name: str) -> Backbone:
 
 BACKBONES: dict[str, Callable[[], Backbone]] = {
     **{
-        f"efficientnet-b{size}": partial(
-            _efficientnet, f"efficientnet-b{size}", getattr(efn, f"EfficientNetB{size}")
-        )
+        f"efficientnet-b{size}": partial(_efficientnet, f"efficientnet-b{size}")
         for size in range(8)
     },
     **{name: partial(_efficientnet_lite, *sizes) for name, sizes in LITE.items()},
     "mobilenet-0.25": _mobilenet,
     **{name: partial(_keras, name) for name in _KERAS_WEIGHTS},
 }
-"""By name; what is in them is built only when it is asked for."""
+"""What builds each backbone, by its name in `Settings.backbone`."""

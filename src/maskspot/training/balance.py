@@ -1,8 +1,8 @@
-"""Weights under which an image's source, kind, size and format no longer predict its label.
+"""Weights of images by which their source, kind, size and format do not predict their label.
 
 Inverse propensity weighting (Rosenbaum and Rubin, "The central role of the propensity score in
 observational studies for causal effects", 1983): an image whose label is unusual for files of its
-kind counts for more. Without it a network learns how the photos were gathered.
+kind counts more. Otherwise a network learns how the photos were collected.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ from maskspot.datasets.labels import Labelled
 from maskspot.evaluation.logistic import logistic_regression, sigmoid
 
 LIMIT = 4.0
-"""An image counts for at most so many times, and at least one such part of, the average: a few
-unusual images must not stand for a whole source."""
+"""Maximum weight of an image, relative to the mean; the minimum is its inverse. So a few unusual
+images do not stand for a whole source."""
 
 _PENALTY = 1e-3
 _FOLDS = 5
@@ -28,12 +28,12 @@ _FOLDS = 5
 
 @dataclass(frozen=True)
 class Balance:
-    """Weights of images, and what they do.
+    """Weights of images, and their effect.
 
     Attributes:
         weights: float32 (N,), their mean 1; 0 where the target is NaN.
         before: how well files and facts predict the label, as AUC.
-        after: the same of images drawn by their weights.
+        after: the same for images drawn by their weights.
     """
 
     weights: NDArray[np.float32]
@@ -47,7 +47,7 @@ def balance(
     targets: NDArray[np.float32],
     columns: Sequence[str],
 ) -> Balance:
-    """Weigh images so that their files and facts no longer predict the label.
+    """Weight images so that their files and facts do not predict the label.
 
     Args:
         folders: the data sets, with the CSV of facts that `datasets.facts` reads.
@@ -66,17 +66,17 @@ def balance(
     )
     weights = np.zeros(len(images), np.float32)
     weights[usable] = inverse_propensity(features, targets[usable])
-    before, after = telling(features, targets[usable], weights[usable])
+    before, after = predictability(features, targets[usable], weights[usable])
     return Balance(weights, before, after)
 
 
-def telling(
+def predictability(
     features: NDArray[np.float64], targets: NDArray[np.float32], weights: NDArray[np.float32]
 ) -> tuple[float, float]:
-    """Return how well features predict labels, as AUC, out of fold: of all rows, and by weight.
+    """Return how well features predict labels, as AUC out of fold, without and with weights.
 
-    By weight means of as many rows, drawn with probabilities in proportion to their weights; the
-    copies of a row are in one fold.
+    With weights, rows are drawn with probabilities in proportion to them; the copies of a row are
+    in one fold.
     """
     rng = np.random.default_rng(0)
     folds = rng.integers(0, _FOLDS, len(targets))
@@ -91,7 +91,7 @@ def inverse_propensity(
 ) -> NDArray[np.float32]:
     """Return weights of mean 1, float32 (N,): the inverse of P(label | features), within limits.
 
-    Both classes end with the same total, so the weights stand for a prior of one half.
+    Both classes have the same total, which corresponds to a prior of one half.
 
     Args:
         features: (N, D).

@@ -1,6 +1,5 @@
-"""Batches for the network: shuffled, augmented, and the same again after a resume."""
+"""Batches for the network: shuffled, augmented, and the same after a resume."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -9,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from maskspot.datasets.boxes import Boxes
 from maskspot.training import schedule
-from maskspot.training.augmentation import disturb, mix, warp
+from maskspot.training.augmentation import distort, mix, warp
+from maskspot.training.examples import Examples
 from maskspot.training.settings import Settings
 from maskspot.training.views import draw_view, mask_grid
 
@@ -19,60 +18,13 @@ STRIDE = 32
 """Pixels of the input to one cell of the last feature map, along each side."""
 
 
-def split(
-    targets: NDArray[np.float32], share: float, seed: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Split indices into training and validation, each class alike: stratified and seeded.
-
-    Args:
-        targets: 0 or 1, or NaN for images that take no part, float32 (N,).
-        share: of each class that validates; at least one image on either side.
-        seed: of the draw.
-
-    Returns:
-        Sorted indices, training and validation.
-    """
-    rng = np.random.default_rng(seed)
-    held: list[NDArray[np.intp]] = []
-    for target in (0, 1):
-        rows = rng.permutation(np.flatnonzero(targets == target))
-        held.append(rows[: min(max(round(share * len(rows)), 1), len(rows) - 1)])
-    validation = np.sort(np.concatenate(held))
-    return np.setdiff1d(np.flatnonzero(~np.isnan(targets)), validation), validation
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Labelled images, decoded.
-
-    Attributes:
-        pixels: as prediction sees them, uint8 (N, S, S, 3).
-        targets: 0 or 1, or NaN for images that take no part, float32 (N,).
-        source: the pixels that views are cut from, uint8 (N, R, R, 3).
-        boxes: faces, by row, where they are known.
-        weights: of each image in the loss, float32 (N,).
-    """
-
-    pixels: NDArray[np.uint8]
-    targets: NDArray[np.float32]
-    source: NDArray[np.uint8]
-    boxes: Sequence[Boxes | None]
-    weights: NDArray[np.float32]
-
-    @classmethod
-    def plain(cls, pixels: NDArray[np.uint8], targets: NDArray[np.float32]) -> "Examples":
-        """Return examples without boxes, whose views are cut from the pixels themselves."""
-        ones = np.ones(len(pixels), np.float32)
-        return cls(pixels, targets, pixels, [None] * len(pixels), ones)
-
-
 class Teacher(Protocol):
-    """Whose answers a network learns from, beside the labels."""
+    """A model whose probabilities a network learns from, beside the labels."""
 
     def probabilities(
         self, pixels: NDArray[np.uint8], rows: NDArray[np.intp]
     ) -> NDArray[np.float64]:
-        """Return probabilities, float64 (B,), for views, uint8 (B, S, S, 3), of rows' images."""
+        """Return probabilities, float64 (B,), for views, uint8 (B, S, S, 3), of rows of images."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +78,7 @@ class TrainingBatches:
         return min(steps * self.size, len(self._rows))
 
     def dataset(self, first_epoch: int = 0) -> Any:
-        """Return a `tf.data.Dataset` of all batches from an epoch on, as `keras.Model.fit` has it.
+        """Return a `tf.data.Dataset` of all batches from an epoch on, for `keras.Model.fit`.
 
         A batch is (images, targets, weights), images float32 in 0..255, the others as in `Batch`;
         with the setting `heatmap` it is (images, (targets, grids), (weights, ones)).
@@ -151,7 +103,7 @@ class TrainingBatches:
             images, targets = mix(images, targets, rng, settings.mixup)
         grids = np.stack([grid for _, _, grid in drawn])[..., None]
         without, with_mask = self._class_weights
-        weights = without + targets * (with_mask - without)  # soft labels weigh in between
+        weights = without + targets * (with_mask - without)  # soft labels are in between
         weights = weights * self._examples.weights[rows]
         return Batch(images, targets[:, None], grids, weights.astype(np.float32))
 
@@ -163,7 +115,7 @@ class TrainingBatches:
             rng, self.settings, float(examples.targets[row]), examples.boxes[row]
         )
         image = warp(examples.source[row], view, size, self.settings.fill)
-        return disturb(image, rng, self.settings), target, mask_grid(masks, -(-size // STRIDE))
+        return distort(image, rng, self.settings), target, mask_grid(masks, -(-size // STRIDE))
 
     def _shuffle(self, epoch: int) -> NDArray[np.intp]:
         return np.random.default_rng([self.settings.seed, epoch]).permutation(self._rows)

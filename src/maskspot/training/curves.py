@@ -1,4 +1,4 @@
-"""The two plots of a run: loss and accuracy by epoch, with the best epoch marked."""
+"""Plots of loss and accuracy by epoch, with the best epoch marked."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,16 +9,16 @@ from matplotlib.ticker import MaxNLocator
 from maskspot.files import replacing
 
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#666666"
-"""Okabe and Ito's palette, told apart by the colour-blind too."""
+"""The palette of Okabe and Ito, which is safe for colour-blind readers."""
 
 
 def draw_curves(folder: Path, history: Sequence[Mapping[str, float]], best: int) -> None:
     """Write `train_loss.png` and `train_accuracy.png`.
 
     Args:
-        folder: where to.
+        folder: to write them to.
         history: a row for each epoch: epoch, loss, accuracy, val_loss, val_accuracy.
-        best: index of the row with the least validation loss.
+        best: index of the row with the lowest validation loss.
     """
     for quantity, words in (("loss", "Log loss"), ("accuracy", "Accuracy")):
         epochs = [row["epoch"] for row in history]

@@ -1,4 +1,4 @@
-"""What training makes small, and the steps by which it does."""
+"""The losses of training, and its optimizer."""
 
 from typing import Any
 
@@ -10,10 +10,9 @@ from maskspot.training.settings import Settings
 
 @keras.saving.register_keras_serializable("maskspot")  # type: ignore[untyped-decorator]
 def map_loss(grid: Any, heatmap: Any) -> Any:
-    """Return the cross-entropy between where the masks are and where the map is hottest, (N,).
+    """Return the cross-entropy between where the masks are and the softmax of the map, (N,).
 
-    Both are (N, G, G, 1); the map goes through a softmax over its cells. It is 0 where the grid
-    is, so that images without boxes say nothing.
+    Both are (N, G, G, 1). It is 0 where the grid is 0, so that images without boxes do not count.
     """
     ops = keras.ops
     cells = ops.log_softmax(ops.reshape(heatmap, (ops.shape(heatmap)[0], -1)), axis=-1)
@@ -22,25 +21,25 @@ def map_loss(grid: Any, heatmap: Any) -> Any:
 
 @keras.saving.register_keras_serializable("maskspot")  # type: ignore[untyped-decorator]
 def agreement(targets: Any, logits: Any) -> Any:
-    """Return whether logits fall on the targets' side of one half; targets may be soft."""
+    """Return whether logits and targets are on the same side of one half; targets may be soft."""
     return keras.ops.equal(targets > 0.5, logits > 0)  # noqa: PLR2004
 
 
-def compiled(model: Any, settings: Settings) -> Any:
-    """Give a network the optimizer and the losses of the settings, and return it."""
-    of_labels = keras.losses.BinaryCrossentropy(
+def compile_network(model: Any, settings: Settings) -> Any:
+    """Compile a network with the optimizer and the losses of the settings, and return it."""
+    label_loss = keras.losses.BinaryCrossentropy(
         from_logits=True, label_smoothing=settings.label_smoothing
     )
     both = bool(settings.heatmap)
     model.compile(
-        optimizer=_optimizer(settings),
-        loss=[of_labels, map_loss] if both else of_labels,
+        optimizer=build_optimizer(settings),
+        loss=[label_loss, map_loss] if both else label_loss,
         loss_weights=[1.0, settings.heatmap] if both else None,
         metrics=[[agreement], []] if both else [agreement],
-        jit_compile=False,  # XLA runs at a fraction of the speed on a CPU
+        jit_compile=False,  # XLA is several times slower on a CPU
     )
     model.optimizer.build(model.trainable_variables)
-    # Keras makes what it counts with at the first batch, and then has to trace the step again.
+    # Keras would create the metrics at the first batch, and then trace the step a second time.
     label, cell = np.zeros((1, 1), np.float32), np.zeros((1, 1, 1, 1), np.float32)
     given = {"y": [label, cell], "y_pred": [label, cell]} if both else {"y": label, "y_pred": label}
     model.compute_loss(**given)
@@ -49,7 +48,8 @@ def compiled(model: Any, settings: Settings) -> Any:
     return model
 
 
-def _optimizer(settings: Settings) -> Any:
+def build_optimizer(settings: Settings) -> Any:
+    """Return the optimizer of the settings; its learning rate is set before each step."""
     common: dict[str, Any] = {"amsgrad": settings.amsgrad}
     if settings.clip_norm:
         common["global_clipnorm"] = settings.clip_norm

@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import efficientnet.tfkeras  # noqa: F401 -- registers custom layers that `load` needs
 import keras
 
 from maskspot.errors import DataError, DownloadError, UsageError
+from maskspot.files import replacing
 from maskspot.training.backbones import BACKBONES, Backbone, Published
 from maskspot.training.run import Run
 from maskspot.training.settings import Settings
@@ -20,14 +22,14 @@ from maskspot.training.settings import Settings
 def build(settings: Settings) -> Any:
     """Return the untrained `keras.Model`, for images of any size.
 
-    It has the weights of `settings`, save those of a model file: `warmstart` puts them in.
+    It has the weights of `settings`, except those of a model file, which `warmstart` assigns.
 
     Its input is float32 (N, S, S, 3) in 0..255. Its outputs are the logit (N, 1) and, with the
     setting `heatmap`, the class activation map (N, G, G, 1): what the last layer makes of each
-    cell of the last features (Zhou et al. 2016), whose mean is the logit.
+    cell of the last features (Zhou et al. 2016); its mean is the logit.
 
     Raises:
-        UsageError: the backbone has no such weights.
+        UsageError: there are no such weights of the backbone.
         DataError: the file of weights is missing or of another network.
         DownloadError: published weights could not be downloaded.
     """
@@ -51,40 +53,46 @@ def build(settings: Settings) -> Any:
     outputs = [last(x), last(features)] if settings.heatmap else last(x)
     model = keras.Model(inputs, outputs, name="maskspot")
     if settings.init:
-        _take_weights(model, settings)
+        _copy_weights(model, settings)
     return model
 
 
-def judged(settings: Settings) -> Any:
-    """Return a network from image to logit, to be given a training network's weights.
+def build_for_inference(settings: Settings) -> Any:
+    """Return a network from image to logit, to be given the weights of a training network.
 
-    It computes in float32 on one device, whatever the other one does, and has no optimizer: it
-    is what a run predicts with, saves and exports.
+    It computes in float32 on one device and has no optimizer: it is what a run predicts with,
+    saves and exports.
     """
     return build(replace(settings, weights="none", init=None, heatmap=0.0))
 
 
 def features(model: Any) -> Any:
-    """Return the network from image to what its last layer sees: float32 (N, D)."""
+    """Return the network from image to the features of its last layer, float32 (N, D)."""
     return keras.Model(model.input, model.get_layer("pool").output)
 
 
 def load(file: Path) -> Any:
-    """Return a network that was saved in a run.
+    """Load a network that was saved in a run.
 
     Raises:
         DataError: the file is missing or damaged.
     """
     if not file.is_file():
-        raise DataError(f"{file}: no such checkpoint; has the run finished its first epoch?")
+        raise DataError(f"{file}: no such checkpoint; the run may not have finished an epoch")
     try:
         return keras.saving.load_model(file)
-    except Exception as error:  # Keras raises whatever the damage leads it to
+    except Exception as error:  # Keras raises many kinds
         raise DataError(f"{file}: damaged checkpoint ({' '.join(str(error).split())})") from error
 
 
+def save(model: Any, file: Path) -> None:
+    """Save a network; the file is replaced only when it is complete."""
+    with replacing(file) as beside:
+        model.save(beside)
+
+
 def layers(model: Any) -> Iterator[Any]:
-    """Yield a network's layers, those of networks inside it too."""
+    """Yield the layers of a network, and those of networks inside it."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from layers(layer)
@@ -96,12 +104,13 @@ def _is_model_file(settings: Settings) -> bool:
     return settings.weights.lower().endswith(".onnx")
 
 
-def _take_weights(model: Any, settings: Settings) -> None:
+def _copy_weights(model: Any, settings: Settings) -> None:
     assert settings.init
-    run = Run.open(Path(settings.init))
+    run = Run.open(settings.init)
     if run.settings.backbone != settings.backbone:
         raise UsageError(
-            f"--init: {run.folder} trained {run.settings.backbone}, not {settings.backbone}"
+            f"{run.folder} trained {run.settings.backbone}, not {settings.backbone}",
+            argument="init",
         )
     model.set_weights(load(run.kept()).get_weights())
 
@@ -119,37 +128,38 @@ def _body(backbone: Backbone, shape: tuple[None, None, int], settings: Settings)
     if not file.is_file():
         choices = ", ".join((*backbone.published, "maskspot", "none"))
         raise UsageError(
-            f"--weights: {settings.weights} is no file, and {settings.backbone} has {choices}"
+            f"{settings.weights} is not a file; the weights of {settings.backbone} are {choices}",
+            argument="weights",
         )
-    # Straight from the file, never through the cache, which deletes what it does not know.
+    # Not through the cache of Keras, which deletes files that it does not know.
     try:
         body = construct(None)
         body.load_weights(file)
     except Exception as error:  # h5py and Keras raise many kinds
         raise DataError(
-            f"{file}: no weights for {settings.backbone} ({' '.join(str(error).split())[:200]})"
+            f"{file}: not weights of {settings.backbone} ({' '.join(str(error).split())[:200]})"
         ) from error
     return body
 
 
 @contextlib.contextmanager
 def _download(published: Published, settings: Settings) -> Iterator[None]:
-    """Let a package download weights, with its progress on stderr and its failure on one line."""
+    """Let a package download weights; it reports on stderr, and its failure is one line."""
     home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
     cached = home / "models" / published.file
     if cached.is_file() and published.digest and not _matches(cached, published.digest):
         # Keras would delete it and download again.
         raise DataError(
             f"{cached}: not the published file (its hash differs); "
-            f"move it away, or use it as it is with --weights {cached}"
+            f"move it away, or use it with `weights={cached}`"
         )
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
     except Exception as error:
         raise DownloadError(
-            f"{settings.backbone}: cannot get the {settings.weights} weights: download "
-            f"{published.url} and put it at {cached}, or train with --weights none "
+            f"{settings.backbone}: cannot download the {settings.weights} weights: download "
+            f"{published.url} and put it at {cached}, or train with `weights=none` "
             f"({' '.join(str(error).split())[:100]})"
         ) from error
 

@@ -1,4 +1,4 @@
-"""The weights of a model file's graph, layer by layer, as Keras would hold them."""
+"""The weights of the graph of a model file, layer by layer, in the layout of Keras."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,13 +16,14 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Linear:
-    """A layer of a graph with all that is constant after it.
+class LinearLayer:
+    """A layer of a graph, with the multiplications and additions of constants after it.
 
     Attributes:
-        kernel: in Keras' order of axes: (H, W, in, out), depthwise (H, W, in, 1), dense (in, out).
+        kernel: in the order of axes of Keras: (H, W, in, out); of a depthwise layer
+            (H, W, in, 1), of a dense one (in, out).
         bias: (out,).
-        output: the name of its result in the graph.
+        output: name of its result in the graph.
     """
 
     kernel: Array
@@ -30,12 +31,12 @@ class Linear:
     output: str
 
 
-def linears(graph: onnx.GraphProto) -> Iterator[Linear]:
+def linear_layers(graph: onnx.GraphProto) -> Iterator[LinearLayer]:
     """Yield a graph's convolutions and products by constant matrices, in order.
 
-    The graph's order is that of the layers, since each layer's input hangs on the one before.
-    What multiplies or adds constants to a layer's result is taken into the layer. The heatmap's
-    convolution, which has the last layer's weights again, is left out.
+    Their order in the graph is that of the layers, as each depends on the one before. Constants
+    that are multiplied with a layer's result or added to it become part of the layer. The
+    convolution of the heatmap, which repeats the weights of the last layer, is left out.
     """
     constants = _constants(graph)
     readers: dict[str, list[onnx.NodeProto]] = {}
@@ -49,7 +50,7 @@ def linears(graph: onnx.GraphProto) -> Iterator[Linear]:
             continue
         linear = _linear(node, constants)
         while len(after := readers.get(linear.output, [])) == 1:
-            taken = _take(linear, after[0], constants)
+            taken = _merge(linear, after[0], constants)
             if taken is None:
                 break
             linear = taken
@@ -57,9 +58,9 @@ def linears(graph: onnx.GraphProto) -> Iterator[Linear]:
 
 
 def _constants(graph: onnx.GraphProto) -> dict[str, Array]:
-    """Return the graph's constants by name, and what its nodes make of constants alone.
+    """Return the constants of a graph by name, and the results of nodes with constant inputs.
 
-    Among these are the casts of weights that are stored as float16.
+    Among these are weights that are stored as float16 and cast to float32.
     """
     known: dict[str, Array] = {
         tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer
@@ -72,7 +73,7 @@ def _constants(graph: onnx.GraphProto) -> dict[str, Array]:
     return known
 
 
-def _linear(node: onnx.NodeProto, constants: dict[str, Array]) -> Linear:
+def _linear(node: onnx.NodeProto, constants: dict[str, Array]) -> LinearLayer:
     kernel = constants[node.input[1]]
     attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
     if node.op_type == "Conv":
@@ -84,11 +85,13 @@ def _linear(node: onnx.NodeProto, constants: dict[str, Array]) -> Linear:
         out = kernel.shape[-1]
     named = len(node.input) > 2 and node.input[2]  # noqa: PLR2004
     bias = constants[node.input[2]] if named else np.zeros(out, np.float32)
-    return Linear(kernel, bias.reshape(out), node.output[0])
+    return LinearLayer(kernel, bias.reshape(out), node.output[0])
 
 
-def _take(linear: Linear, node: onnx.NodeProto, constants: dict[str, Array]) -> Linear | None:
-    """Return a layer with the multiplication or addition after it; None if it is no such thing."""
+def _merge(
+    linear: LinearLayer, node: onnx.NodeProto, constants: dict[str, Array]
+) -> LinearLayer | None:
+    """Return a layer with the multiplication or addition after it; None if the node is neither."""
     values = [constants[name] for name in node.input if name in constants]
     if node.op_type not in ("Mul", "Add") or len(values) != 1:
         return None
@@ -99,4 +102,4 @@ def _take(linear: Linear, node: onnx.NodeProto, constants: dict[str, Array]) -> 
         return replace(linear, bias=linear.bias + value, output=output)
     kernel = linear.kernel
     by_channel = value if kernel.shape[-1] == len(linear.bias) else value[:, None]  # depthwise
-    return Linear(kernel * by_channel, linear.bias * value, output)
+    return LinearLayer(kernel * by_channel, linear.bias * value, output)

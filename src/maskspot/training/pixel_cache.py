@@ -1,9 +1,9 @@
-"""Every image decoded once: a memory-mapped cache of the pixels that a network sees."""
+"""A memory-mapped cache of decoded images, so that each is decoded once."""
 
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from maskspot.errors import DataError, ImageError
 from maskspot.files import replacing, write_text
 from maskspot.images import Preprocessing
+from maskspot.progress import SILENT, Progress
 
-# Part of every key: raise it whenever images.py decodes the same bytes to other pixels.
+# Part of every key: raise it whenever `images` decodes the same bytes to other pixels.
 _DECODER = 1
 
 
@@ -25,7 +26,7 @@ class Pixels:
 
     Attributes:
         array: uint8 (N, S, S, 3), memory-mapped, read-only; zeros where an image is unreadable.
-        errors: why, by index.
+        errors: what is wrong with unreadable images, by index.
         key: hash of the files' content, their order and the preprocessing, in hexadecimal.
     """
 
@@ -38,25 +39,26 @@ def load_pixels(
     paths: Sequence[Path],
     preprocessing: Preprocessing,
     folder: Path,
-    on_image: Callable[[int], None] = lambda count: None,
+    progress: Progress = SILENT,
 ) -> Pixels:
     """Return the images' pixels, from the cache in `folder` or decoded into it.
 
-    The cache's key is the content of the files, their order and the preprocessing: it can be
-    neither stale nor wrong, and may be deleted at any time.
+    Its key is the content of the files, their order and the preprocessing, so it is never stale.
+    It may be deleted at any time.
 
     Args:
         paths: the image files.
         preprocessing: how they become square.
-        folder: where caches are kept; made if need be.
-        on_image: called with 1 for each image that is decoded.
+        folder: where caches are kept; it is created if it is missing.
+        progress: is told how many images are decoded.
 
     Raises:
-        DataError: a file has gone, or the disk is too small for the cache.
+        DataError: a file is missing, or the disk is too small for the cache.
     """
     with ThreadPoolExecutor() as pool:
         try:
-            digests = list(pool.map(_digest, paths))
+            with progress.step("reading images"):
+                digests = list(pool.map(_digest, paths))
         except OSError as error:
             raise DataError(f"{error.filename}: {error.strerror}") from None
         key = hashlib.sha256(
@@ -67,10 +69,10 @@ def load_pixels(
         if cached is None:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                errors = _decode_all(pool, paths, preprocessing, file, on_image)
+                errors = _decode_all(pool, paths, preprocessing, file, progress)
                 write_text(file.with_suffix(".json"), json.dumps(errors))
             except OSError as error:
-                raise DataError(f"{folder}: cannot keep decoded images ({error})") from None
+                raise DataError(f"{folder}: cannot write decoded images ({error})") from None
             cached = _open(file, key, paths, preprocessing)
     if cached is None:
         raise DataError(f"{folder}: decoded images changed while they were read; start again")
@@ -80,9 +82,9 @@ def load_pixels(
 def _open(
     file: Path, key: str, paths: Sequence[Path], preprocessing: Preprocessing
 ) -> Pixels | None:
-    """Return what is cached; None where nothing is, or it is damaged, or more could be read now.
+    """Return what is cached; None if nothing is, it is damaged, or more images are readable now.
 
-    An image that was unreadable may have become readable: with another Pillow, or its plug-in.
+    Another Pillow, or a plug-in, may read an image that was unreadable.
     """
     try:
         reasons = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
@@ -109,7 +111,7 @@ def _decode_all(
     paths: Sequence[Path],
     preprocessing: Preprocessing,
     file: Path,
-    on_image: Callable[[int], None],
+    progress: Progress,
 ) -> dict[int, str]:
     shape = (len(paths), preprocessing.size, preprocessing.size, 3)
     errors: dict[int, str] = {}
@@ -119,10 +121,10 @@ def _decode_all(
             array[index] = preprocessing.read(paths[index])
         except ImageError as error:
             errors[index] = str(error)
-        on_image(1)
 
-    with replacing(file) as beside:
+    with replacing(file) as beside, progress.step("decoding", "images", len(paths)) as step:
         array = np.lib.format.open_memmap(beside, mode="w+", dtype=np.uint8, shape=shape)
-        list(pool.map(decode, range(len(paths))))
+        for done, _ in enumerate(pool.map(decode, range(len(paths))), 1):
+            step.update(done)
         array.flush()
     return errors

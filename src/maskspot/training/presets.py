@@ -1,4 +1,4 @@
-"""Settings put together: presets, files, options, in that order. Imports no TensorFlow."""
+"""Settings from presets, files and options, in that order. It does not import TensorFlow."""
 
 import difflib
 import json
@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from maskspot.errors import UsageError
-from maskspot.training.settings import Settings
+from maskspot.training.settings import WEIGHTS, Settings
 
 PRESETS: Mapping[str, Settings] = {
     "default": Settings(),
-    # The recipe of the 9th place, as its two scripts and config.json ran it: Keras'
-    # load_img (nearest) and ImageDataGenerator, whose shear is in degrees.
+    # The recipe of the 9th place: load_img (nearest) and ImageDataGenerator of Keras, whose
+    # shear is in degrees.
     "seed": Settings(
         filter="nearest",
         reduce=0,
@@ -52,8 +52,8 @@ PRESETS: Mapping[str, Settings] = {
     ),
 }
 
-# The original repository's config.json. Its folders and archive are named on the command
-# line here, and its Model_Path is the run's.
+# The names in the config.json of the original repository. Its folders and archive are arguments
+# of training here, and its Model_Path is in the run.
 _ORIGINAL = {
     "im_width": "size",
     "im_height": "size",
@@ -70,9 +70,9 @@ def resolve(
     file: Path | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """Put settings together: the preset, then the file's, then the options'; the last wins.
+    """Return the settings of a preset, changed by those of a file, changed by options.
 
-    A file may name its own `preset`; one given here wins over it.
+    A file may name a `preset`, which the argument overrides.
 
     Raises:
         UsageError: an unknown setting, preset or value, or a file that cannot be read.
@@ -82,18 +82,32 @@ def resolve(
     values.pop("preset", None)
     try:
         if not isinstance(name, str) or name not in PRESETS:
-            raise UsageError(f"preset: {name!r} is not one of {', '.join(PRESETS)}")
+            raise UsageError(f"{name!r} is not one of {', '.join(PRESETS)}", argument="preset")
         settings = _replace(PRESETS[name], values)
     except UsageError as error:
-        raise UsageError(f"{file}: {error}" if file else str(error)) from None
+        if not file:
+            raise
+        raise UsageError(f"{file}: {error}") from None
     return _replace(settings, options or {})
 
 
+def with_absolute_paths(settings: Settings) -> Settings:
+    """Make paths in settings absolute, so that a run can be resumed from any folder."""
+    named = {"init": settings.init, "teacher": settings.teacher, "repeat": settings.repeat}
+    if settings.weights not in WEIGHTS:
+        named["weights"] = settings.weights
+    files = {key: Path(value).expanduser() for key, value in named.items() if value}
+    absolute: dict[str, Any] = {
+        key: str(file.resolve()) for key, file in files.items() if file.exists()
+    }
+    return replace(settings, **absolute)
+
+
 def read_settings(file: Path) -> dict[str, Any]:
-    """Read settings from TOML or JSON, the original repository's config.json included.
+    """Read settings from TOML or JSON, or from a config.json of the original repository.
 
     Raises:
-        UsageError: the file is missing, damaged, or no table of settings.
+        UsageError: the file is missing, damaged, or not a table of settings.
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -103,7 +117,7 @@ def read_settings(file: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{file}: not valid TOML or JSON: {error}") from None
     if not isinstance(values, dict):
-        raise UsageError(f"{file}: settings are a table of names and values")
+        raise UsageError(f"{file}: settings must be a table of names and values")
     if any(name in values for name in (*_ORIGINAL, *_ORIGINAL_PLACES)):
         return _from_original(file, values)
     return values

@@ -1,8 +1,9 @@
-"""A training run's folder: what is in it, and where."""
+"""The folder of a training run, and the files in it."""
 
 import csv
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -21,7 +22,7 @@ from maskspot.training.presets import read_settings, resolve
 from maskspot.training.settings import Settings
 
 _FORMER: Mapping[str, Any] = {"reduce": 0, "srgb": False}
-"""What runs did whose settings lack these names."""
+"""Values of settings that older runs do not name."""
 
 Row = dict[str, float]
 """One epoch of `history.csv`."""
@@ -29,7 +30,7 @@ Row = dict[str, float]
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder, `runs/NAME`.
+    """The folder of a run, `runs/NAME`; it can be used as a path.
 
     It holds `settings.json`, `run.json` (data, versions), `history.csv`, `train_loss.png`,
     `train_accuracy.png`, `validation.csv`, `metrics.json`, `best.keras` and `last.keras` (the
@@ -37,15 +38,18 @@ class Run:
     optimizer's state, to resume from) and `check_pixels.npy` (validation images, against which
     an export is checked); with the setting `keep_start`, `start.keras`; with `balance`,
     `balance.json` (how well files and facts predict the labels, as AUC, before and after
-    weighting). A run with folds holds such a folder for each, `fold-1` and on, and `oof.csv`, what
-    each says of the images that it never saw, in place of `validation.csv`.
+    weighting). A run with folds holds such a folder for each, from `fold-1` on, and instead of
+    `validation.csv` it holds `oof.csv`: what each network predicts for images it never saw.
     """
 
     folder: Path
 
+    def __fspath__(self) -> str:
+        return str(self.folder)
+
     @classmethod
     def create(cls, folder: Path, settings: Settings, data: Sequence[Path]) -> "Run":
-        """Make the folder.
+        """Create the folder.
 
         Raises:
             UsageError: it exists.
@@ -54,7 +58,7 @@ class Run:
             folder.mkdir(parents=True)
         except FileExistsError:
             raise UsageError(
-                f"{folder} exists: take another --name, or go on with --resume {folder}"
+                f"{folder} exists: choose another `name`, or continue it with `resume={folder}`"
             ) from None
         run = cls(folder)
         write_text(run.folder / "settings.json", settings.to_json())
@@ -65,50 +69,51 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, folder: Path) -> "Run":
+    def open(cls, folder: str | os.PathLike[str]) -> "Run":
         """Open a run that exists.
 
         Raises:
-            DataError: this is no run, or an unfinished one of another version.
+            DataError: the folder is not a run, or an unfinished one of another version.
         """
+        folder = Path(folder)
         if not ((folder / "settings.json").is_file() and (folder / "run.json").is_file()):
             raise DataError(f"{folder}: not a training run (no settings.json and run.json in it)")
         run = cls(folder)
         later = sorted({*asdict(run.settings)} - {*read_settings(folder / "settings.json")})
         if later and run.metrics() is None:
             raise DataError(
-                f"{folder}: started by a maskspot that knew no {later[0]}; start a new run"
+                f"{folder}: started by a version of maskspot without the setting {later[0]}; "
+                "start a new run"
             )
         return run
 
     def fold(self, number: int) -> "Run":
-        """Return one of the run's folds, a run of its own; made if need be."""
+        """Return a fold, which is a run itself; it is created if it is missing."""
         fold = Run(self.folder / f"fold-{number}")
         fold.folder.mkdir(exist_ok=True)
         settings = replace(self.settings, folds=0, group=None)
         if settings.init and (start := Path(settings.init) / fold.folder.name).is_dir():
-            settings = replace(settings, init=str(start))  # which never saw these images either
+            settings = replace(settings, init=str(start))  # it never saw these images either
         write_text(fold.folder / "settings.json", settings.to_json())
         fold.write_json("run.json", self.read_json("run.json") | {"fold": number})
         return fold
 
     def fold_runs(self) -> list["Run"]:
-        """Return the folds of a run that has them, in their order; else none."""
+        """Return the folds in order; an empty list if the run has none."""
         return [Run(self.folder / f"fold-{at + 1}") for at in range(self.settings.folds)]
 
     def folds_of(self, images: Sequence[Labelled], rows: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Return which of the run's folds held each image back, (N,), from 1; 0 where none did.
+        """Return which fold held each image back, (N,), from 1; 0 where none did.
 
         Args:
-            images: every image, by row.
+            images: any images.
             rows: of those that must be among the run's.
 
         Raises:
-            DataError: the run is not finished or has no folds, or such an image is not among its
-                own, or two of these have the same name.
+            DataError: the run is not finished or has no folds, or lacks one of these images, or
+                two of its images have the same name.
         """
-        if self.metrics() is None or not self.settings.folds:
-            raise DataError(f"{self.folder}: not a finished run with --folds")
+        self._require_folds()
         file = self.predictions
         try:
             folds = [(row[0], int(row[3])) for row in read_rows(file)[1]]
@@ -121,23 +126,23 @@ class Run:
         if not result[rows].all():
             name = images[rows[np.argmin(result[rows])]].name
             raise DataError(
-                f"{self.folder}: it must have folds of the same images; {name} is none of them"
+                f"{self.folder}: it must have folds of the same images; {name} is not one of them"
             )
         return result
 
     @property
     def parent(self) -> Path | None:
-        """The run's folder of which this one is a fold, if it is."""
+        """The folder of the run that this one is a fold of; None if it is not a fold."""
         return self.folder.parent if "fold" in self.read_json("run.json") else None
 
     @property
     def cache(self) -> Path:
-        """Where decoded images are kept, for all runs of a folder."""
+        """The folder of decoded images, which all runs in a folder share."""
         return (self.parent or self.folder).parent / ".cache"
 
     @property
     def settings(self) -> Settings:
-        """The resolved settings that the run was started with."""
+        """The settings that the run was started with."""
         try:
             file = self.folder / "settings.json"
             later = _FORMER.keys() - read_settings(file).keys()
@@ -147,14 +152,14 @@ class Run:
 
     @property
     def data(self) -> list[Path]:
-        """The data sets it learns from."""
+        """The folders of the images that it learns from."""
         try:
             return [Path(path) for path in self.read_json("run.json")["data"]]
         except (KeyError, TypeError):
             raise DataError(f"{self.folder / 'run.json'}: damaged (no list of data)") from None
 
     def pin(self, what: str, *contents: bytes) -> None:
-        """Note what the run learns from, or check that it is still the same.
+        """Record the hash of what the run learns from, or check that it has not changed.
 
         Raises:
             DataError: it has changed since the run was started.
@@ -170,7 +175,7 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """The last epoch's network with the optimizer's state."""
+        """The network of the last epoch, with the state of the optimizer."""
         return self.folder / "checkpoint.keras"
 
     @property
@@ -179,7 +184,7 @@ class Run:
         return self.folder / "start.keras"
 
     def kept(self) -> Path:
-        """Return the network that the run hands on: `best.keras` or `last.keras`."""
+        """Return the network that is the run's result: `best.keras` or `last.keras`."""
         return self.folder / f"{self.settings.keep}.keras"
 
     def history(self) -> list[Row]:
@@ -199,7 +204,7 @@ class Run:
     def write_predictions(
         self, images: Sequence[Labelled], probabilities: NDArray[np.float64]
     ) -> None:
-        """Write `validation.csv`: what the network that the run hands on says of its images."""
+        """Write `validation.csv`: what the resulting network predicts for its images."""
         rows = [
             (item.name, item.target, repr(float(probability)))
             for item, probability in zip(images, probabilities, strict=True)
@@ -208,7 +213,7 @@ class Run:
 
     @property
     def predictions(self) -> Path:
-        """What is said of the images held back: `validation.csv`, or `oof.csv`."""
+        """The predictions for the images held back: `validation.csv`, or `oof.csv`."""
         return self.folder / ("oof.csv" if self.settings.folds else "validation.csv")
 
     def read_predictions(self) -> tuple[list[float], list[float]]:
@@ -220,21 +225,24 @@ class Run:
         except (IndexError, ValueError):
             raise DataError(f"{file}: damaged") from None
 
-    def false_alarms(self) -> set[str]:
-        """Return the names of images without a mask that were called masks, out of fold.
+    def false_positives(self) -> set[str]:
+        """Return the names of images without a mask that were taken for masks, out of fold.
 
         Raises:
             DataError: the run is not finished, or has no folds.
         """
-        if self.metrics() is None or not self.settings.folds:
-            raise DataError(f"{self.folder}: not a finished run with --folds")
+        self._require_folds()
         targets, probabilities = self.read_predictions()
         names = [row[0] for row in read_rows(self.predictions)[1]]
         rows = zip(names, targets, probabilities, strict=True)
         return {name for name, target, probability in rows if not target and probability > 0.5}  # noqa: PLR2004
 
+    def _require_folds(self) -> None:
+        if self.metrics() is None or not self.settings.folds:
+            raise DataError(f"{self.folder}: not a finished run with folds")
+
     def metrics(self) -> dict[str, Any] | None:
-        """Return the finished run's metrics; None where it is not finished."""
+        """Return the metrics of a finished run; None if it is not finished."""
         if not (self.folder / "metrics.json").is_file():
             return None
         values = self.read_json("metrics.json")
@@ -244,7 +252,7 @@ class Run:
         return values
 
     def check_pixels(self) -> NDArray[np.uint8]:
-        """Return the images on which an export is checked, uint8 (N, S, S, 3)."""
+        """Return the images that an export is checked with, uint8 (N, S, S, 3)."""
         folder = self.fold_runs()[0].folder if self.settings.folds else self.folder
         file, size = folder / "check_pixels.npy", self.settings.size
         try:
@@ -256,7 +264,7 @@ class Run:
         return np.asarray(pixels)
 
     def write_check_pixels(self, pixels: NDArray[np.uint8]) -> None:
-        """Write the images on which an export is checked."""
+        """Write the images that an export is checked with."""
         with replacing(self.folder / "check_pixels.npy") as beside, beside.open("wb") as stream:
             np.save(stream, pixels)
 
@@ -265,13 +273,13 @@ class Run:
         self.write_csv("history.csv", list(rows[0]), [list(row.values()) for row in rows])
 
     def write_csv(self, name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Write one of the folder's tables."""
+        """Write a table of the folder."""
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([header, *rows])
         write_text(self.folder / name, text.getvalue())
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Read one of the folder's JSON files.
+        """Read a JSON file of the folder.
 
         Raises:
             DataError: it is missing or damaged.
@@ -286,5 +294,5 @@ class Run:
         return values
 
     def write_json(self, name: str, values: Mapping[str, Any]) -> None:
-        """Write one of the folder's JSON files."""
+        """Write a JSON file of the folder."""
         write_text(self.folder / name, json.dumps(values, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""Learning rates, sizes, stopping: functions of the history, so a resume needs no other state."""
+"""Learning rates, sizes and stopping, as functions of the history: no other state is needed."""
 
 import math
 from collections.abc import Sequence
@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from maskspot.training.settings import Settings
 
 _MIN_DELTA = 1e-4
-"""What counts as a better loss for a cut of the rate: Keras' ReduceLROnPlateau's default."""
+"""Minimum improvement of the loss, as in ReduceLROnPlateau of Keras."""
 
 
 def learning_rate(settings: Settings, losses: Sequence[float], progress: float) -> float:
     """Return the learning rate of a step.
 
     Args:
-        settings: the run's.
+        settings: of the run.
         losses: validation losses of the finished epochs.
-        progress: epochs done, with the running one's share.
+        progress: epochs done, with the fraction of the current one.
     """
     peak = settings.learning_rate
     if settings.schedule == "constant":
@@ -30,13 +30,13 @@ def learning_rate(settings: Settings, losses: Sequence[float], progress: float) 
 
 
 def image_size(settings: Settings, epoch: int) -> int:
-    """Return the side of an epoch's images, in pixels: small ones first, as they cost less."""
+    """Return the side of the images of an epoch, in pixels: small at first, as they cost less."""
     start, size, epochs = settings.start_size, settings.size, settings.epochs
     if not 0 < start < size or 3 * epoch >= 2 * epochs or epoch == epochs - 1:
         return size
     if 3 * epoch < epochs:
         return start
-    # The last feature map's cells are 32 pixels wide.
+    # Cells of the last feature map are 32 pixels wide.
     return min(max(round((start + size) / 64) * 32, start), size)
 
 
@@ -46,7 +46,7 @@ def best_epoch(losses: Sequence[float]) -> int:
 
 
 def should_stop(settings: Settings, losses: Sequence[float]) -> bool:
-    """Say whether training ends: all epochs done, or no better loss for `patience` epochs."""
+    """Return whether all epochs are done, or `patience` of them brought no lower loss."""
     if len(losses) >= settings.epochs:
         return True
     if not losses or not settings.patience:
@@ -55,7 +55,7 @@ def should_stop(settings: Settings, losses: Sequence[float]) -> bool:
 
 
 def _plateau(settings: Settings, losses: Sequence[float]) -> float:
-    """Replay Keras' ReduceLROnPlateau over the losses."""
+    """Replay ReduceLROnPlateau of Keras over the losses."""
     rate, best, wait = settings.learning_rate, math.inf, 0
     for loss in losses:
         if loss < best - _MIN_DELTA:

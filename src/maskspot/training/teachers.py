@@ -1,17 +1,18 @@
-"""Teachers: model files whose probabilities a network learns from, beside the labels."""
+"""Teachers: models whose probabilities a network learns from, beside the labels."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from maskspot.datasets.labels import Labelled
-from maskspot.errors import DataError
+from maskspot.errors import DataError, UsageError
 from maskspot.model.predictor import Predictor
 from maskspot.model.shipped import find_model
+from maskspot.training.batches import Teacher
+from maskspot.training.examples import Examples
 from maskspot.training.run import Run
+from maskspot.training.train import Exporter
 
 
 class FileTeacher:
@@ -34,51 +35,50 @@ class FileTeacher:
 
 
 class FoldTeacher:
-    """The networks of a run with folds: each image is judged by the one that never saw it."""
+    """The networks of a run with folds: each image is predicted by the one that never saw it."""
 
-    def __init__(self, run: Run, images: Sequence[Labelled], rows: NDArray[np.intp]) -> None:
-        self._models = [FileTeacher(_exported(fold)) for fold in run.fold_runs()]
+    def __init__(self, run: Run, examples: Examples, export: Exporter) -> None:
+        self._models = [FileTeacher(_exported(fold, export)) for fold in run.fold_runs()]
         try:
-            self._held = run.folds_of(images, rows)
+            self._folds = run.folds_of(examples.images, examples.usable)
         except DataError as error:
-            raise DataError(f"{error} (a model file teaches any images)") from None
+            raise DataError(f"{error} (use a model file to learn from any images)") from None
 
     def probabilities(
         self, pixels: NDArray[np.uint8], rows: NDArray[np.intp]
     ) -> NDArray[np.float64]:
-        """Return probabilities, float64 (B,), for views, uint8 (B, S, S, 3), of rows' images."""
-        told = np.empty(len(rows))
-        for fold in np.unique(self._held[rows]):
-            at = np.flatnonzero(self._held[rows] == fold)
-            told[at] = self._models[fold - 1].probabilities(pixels[at], rows[at])
-        return told
+        """Return probabilities, float64 (B,), for views, uint8 (B, S, S, 3), of rows of images."""
+        result = np.empty(len(rows))
+        for fold in np.unique(self._folds[rows]):
+            at = np.flatnonzero(self._folds[rows] == fold)
+            result[at] = self._models[fold - 1].probabilities(pixels[at], rows[at])
+        return result
 
 
-def load_teacher(
-    teacher: str, images: Sequence[Labelled], rows: NDArray[np.intp]
-) -> FileTeacher | FoldTeacher:
-    """Return a teacher: a shipped model's name, a model file, or a run with folds.
+def load_teacher(teacher: str, examples: Examples, export: Exporter | None) -> Teacher:
+    """Load a teacher: a shipped model's name, a model file, or a run with folds.
 
     Args:
         teacher: which one.
-        images: every image, by row.
-        rows: of the images that take part: those that can be read.
+        examples: the images that it teaches.
+        export: writes model files of a run's folds, which are kept in the folds.
 
     Raises:
-        DataError: a run that is not finished, or has no folds, or was trained on other images.
-        ModelFileError: no such model.
+        DataError: the run is not finished, has no folds, or was trained on other images.
+        ModelFileError: there is no such model.
+        UsageError: the teacher is a run, and `export` is None.
     """
     if not Path(teacher).is_dir():
         return FileTeacher(teacher)
-    run = Run.open(Path(teacher))
-    if run.metrics() is None or not run.fold_runs():
-        raise DataError(f"{teacher}: a teacher is a model file, or a finished run with --folds")
-    return FoldTeacher(run, images, rows)
+    run = Run.open(teacher)
+    if run.metrics() is None or not run.settings.folds:
+        raise DataError(f"{teacher}: must be a model file, or a finished run with folds")
+    if export is None:
+        raise UsageError(f"{teacher} is a run: pass `export=maskspot.export`", argument="teacher")
+    return FoldTeacher(run, examples, export)
 
 
-def _exported(fold: Run) -> Path:
-    from maskspot.exporting.export import export
-
+def _exported(fold: Run, export: Exporter) -> Path:
     file = fold.folder / "teacher.onnx"
     if not file.is_file():
         export(fold, file)

@@ -1,4 +1,4 @@
-"""What part of an image training shows, and what label that part has."""
+"""Random parts of images for training, with their labels."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,11 @@ shares of the side."""
 
 _TRIES = 8
 _SHOWN, _HIDDEN = 0.6, 0.15
-"""A mask counts from this share of its box in view; below the other it is out of view. In between,
-nobody could say."""
+"""A mask is visible from the first share of its box in view, and out of view up to the second. In
+between, the label would be unclear."""
 
 _CLOSEST = 0.25
-"""Least share of the side in a close-up."""
+"""Minimum share of the side in a close-up."""
 
 _WHOLE: Map = np.eye(2, 3)
 
@@ -26,8 +26,8 @@ def draw_view(
 ) -> tuple[Map, float, NDArray[np.float64]]:
     """Draw a view of an image: a crop, turned, shifted, slanted, zoomed and mirrored.
 
-    Where faces are boxed, the label follows from the masks still in view, and a view that leaves
-    it open is drawn again.
+    For images with boxes the label depends on the masks in view; a view whose label is unclear is
+    drawn again.
 
     Returns:
         The map; the view's label; the boxes of its masks, float64 (K, 4), in shares of its side.
@@ -72,7 +72,7 @@ def random_warp(rng: np.random.Generator, settings: Settings) -> Map:
 
 
 def mask_grid(boxes: NDArray[np.float64], cells: int) -> NDArray[np.float32]:
-    """Return how the masks' area spreads over a grid: float32 (cells, cells), its sum 1, or 0."""
+    """Return the distribution of the masks' area over a grid, float32 (cells, cells); or zeros."""
     edges = np.arange(cells + 1) / cells
     grid = np.zeros((cells, cells))
     for left, top, right, bottom in boxes:
@@ -84,7 +84,7 @@ def mask_grid(boxes: NDArray[np.float64], cells: int) -> NDArray[np.float32]:
 
 
 def _anywhere(rng: np.random.Generator, least: float) -> Map:
-    """Draw a crop of at least a share of the area, its sides in proportion 3:4 to 4:3."""
+    """Draw a crop of at least a share of the area, with an aspect ratio of 3:4 to 4:3."""
     if least >= 1:
         return _WHOLE
     area, proportion = rng.uniform(least, 1), np.exp(rng.uniform(-1, 1) * np.log(4 / 3))
@@ -93,13 +93,13 @@ def _anywhere(rng: np.random.Generator, least: float) -> Map:
 
 
 def _close_up(rng: np.random.Generator) -> Map:
-    """Draw a crop of any scale: no part of an image without a mask shows one."""
+    """Draw a crop of any scale of an image without a mask, no part of which shows one."""
     side = np.exp(rng.uniform(np.log(_CLOSEST), 0))
     return np.column_stack([np.diag([side, side]), rng.uniform(0, 1 - side, 2)])
 
 
 def _around_a_face(rng: np.random.Generator, boxes: Boxes) -> Map:
-    """Draw a crop around a boxed face, or beside them all: from close up to the whole scene."""
+    """Draw a crop around a face with a box, or away from all, from a close-up to the scene."""
     masked = boxes.masked if rng.random() < 0.5 else ~boxes.masked  # noqa: PLR2004
     rows = np.flatnonzero(masked)
     left, top, right, bottom = boxes.corners[rng.choice(rows if len(rows) else len(boxes.masked))]
@@ -120,7 +120,7 @@ def _compose(outer: Map, inner: Map) -> Map:
 
 
 def _visible(view: Map, corners: NDArray[np.float64]) -> tuple[NDArray[np.float64], Map]:
-    """Return the share of each box that is in view, (M,), and its part there, (M, 4)."""
+    """Return the share of each box that is in view, (M,), and its visible part, (M, 4)."""
     x, y = corners[:, [0, 2, 0, 2]], corners[:, [1, 1, 3, 3]]
     points = np.stack([x, y], -1) - view[:, 2]
     placed = points @ np.linalg.inv(view[:, :2]).T

@@ -1,9 +1,9 @@
 """A model file's weights as the start of a training run.
 
-An exported graph has no batch normalisation left: at inference it scales and shifts each channel
-by constants, which the converter multiplies into the convolution before it. To train on, each
-normalisation is put back so that it changes nothing: with the mean and variance of what it sees
-of real images, and a scale and shift that undo them.
+An exported graph has no batch normalisation: at inference it scales and shifts each channel by
+constants, which the converter multiplies into the convolution before it. For training, each
+normalisation is restored so that it changes nothing: with the mean and variance of its inputs for
+real images, and a scale and shift that undo them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,30 +22,29 @@ from maskspot.model.info import ModelInfo
 from maskspot.model.predictor import Predictor
 from maskspot.model.shipped import find_model, shipped
 from maskspot.training import network
-from maskspot.training.onnx_layers import Array, Linear, linears
+from maskspot.training.onnx_layers import Array, LinearLayer, linear_layers
 from maskspot.training.settings import Settings
 
 TOLERANCE = 0.05
 """How far a logit z may be from the file's, in units of max(1, |z|).
 
-A start need not be exact: a wrong one is off by far more. Networks that are sure of every image
-are still compared. Most of what there is comes of float32, where a layer's inputs lie far from 0
-and vary little, and of GPUs and bfloat16, which compute in less.
+A start need not be exact, and a wrong one is off by far more. Differences come from float32,
+where the inputs of a layer are far from 0 and vary little, and from GPUs and bfloat16.
 """
 
 MEASURED = 256
-"""Images at most on which means and variances are measured."""
+"""Maximum number of images on which means and variances are measured."""
 
 _CHECKED = 8  # images on which network and file are compared
 _BATCH = 16
 
 
-def start(model: Any, settings: Settings, pixels: NDArray[np.uint8]) -> None:
-    """Put weights into a fresh network if the settings take them from a model file.
+def assign_start(model: Any, settings: Settings, pixels: NDArray[np.uint8]) -> None:
+    """Assign weights to a new network if the settings take them from a model file.
 
     Args:
         model: of `network.build`.
-        settings: the run's, whose weights are a model file's name or `maskspot`.
+        settings: of the run; weights are taken if they are a model file's name or `maskspot`.
         pixels: as in `load_model_file`.
 
     Raises:
@@ -57,17 +56,20 @@ def start(model: Any, settings: Settings, pixels: NDArray[np.uint8]) -> None:
         infos = {name: Predictor(name).info for name in shipped()}
         ours = {info.backbone: name for name, info in infos.items() if _is_plain(info)}
         if settings.backbone not in ours:
-            raise UsageError(f"--weights: maskspot ships {', '.join(ours)}, no {settings.backbone}")
+            raise UsageError(
+                f"maskspot ships models of {', '.join(ours)}, but not of {settings.backbone}",
+                argument="weights",
+            )
         load_model_file(model, ours[settings.backbone], pixels)
     elif settings.weights.lower().endswith(".onnx"):
         load_model_file(model, settings.weights, pixels)
 
 
 def load_model_file(model: Any, file: str | Path, pixels: NDArray[np.uint8]) -> None:
-    """Put a model file's weights into a network, so that it says what the file says.
+    """Assign the weights of a model file to a network, so that it predicts what the file does.
 
-    It does so at inference, before the file's calibration; in training, where batches are
-    normalised by their own statistics, nearly so.
+    That holds at inference, before the file's calibration. In training, where batches are
+    normalised by their own statistics, it holds approximately.
 
     Args:
         model: a `keras.Model` of `network.build`, whose weights are replaced.
@@ -78,33 +80,30 @@ def load_model_file(model: Any, file: str | Path, pixels: NDArray[np.uint8]) -> 
     Raises:
         ModelFileError: the file is missing or damaged.
         UsageError: the file is of another network, of several, or of one stored as int8.
-        DataError: the network that came out does not say what the file says.
+        DataError: the logits of the network differ from those of the file.
     """
-    predictor = Predictor(file)  # before anything else: its errors are fit to be read
+    predictor = Predictor(file)  # before anything else, as its errors are readable
     info, proto = predictor.info, onnx.load(find_model(file))
     if _is_int8(info):
-        raise UsageError(f"{file}: its weights are int8, too coarse to train on")
+        raise UsageError(f"{file}: its weights are int8, which is too coarse for training")
     if info.windows:
         raise UsageError(
-            f"{file}: has the network twice, for its windows; start from an export without them"
+            f"{file}: has the network twice, for its windows; start from an export without windows"
         )
-    layers, found = list(_layers(model)), list(linears(proto.graph))
-    if len(found) > len(layers) and len(found) % len(layers) == 0:
+    layers, given = list(_layers(model)), list(linear_layers(proto.graph))
+    if len(given) > len(layers) and len(given) % len(layers) == 0:
         raise UsageError(
-            f"{file}: the mean of {len(found) // len(layers)} networks ({info.backbone}); "
-            "training starts from one"
+            f"{file}: the mean of {len(given) // len(layers)} networks ({info.backbone}); "
+            "training must start from a single one"
         )
-    if len(found) != len(layers) or any(
-        not _fits(layer, linear) for (layer, _), linear in zip(layers, found, strict=True)
-    ):
-        raise UsageError(
-            f"{file}: a network of another kind ({info.backbone}) than the one to train"
-        )
-    for (layer, norm), linear in zip(layers, found, strict=True):
+    pairs = list(zip(layers, given, strict=False))
+    if len(given) != len(layers) or not all(_fits(layer, linear) for (layer, _), linear in pairs):
+        raise UsageError(f"{file}: another kind of network ({info.backbone}) than the one to train")
+    for (layer, norm), linear in pairs:
         _assign(layer, norm, linear)
     norms = [norm for _, norm in layers if norm]
     _normalise(norms, _moments(model, norms, pixels[:MEASURED]))
-    _verify(model, proto, found[-1].output, file, pixels[:_CHECKED], info.preprocessing.size)
+    _verify(model, proto, given[-1].output, file, pixels[:_CHECKED], info.preprocessing.size)
 
 
 def _is_int8(info: ModelInfo) -> bool:
@@ -130,14 +129,14 @@ def _layers(model: Any) -> Iterator[tuple[Any, Any]]:
     yield last, None
 
 
-def _fits(layer: Any, linear: Linear) -> bool:
+def _fits(layer: Any, linear: LinearLayer) -> bool:
     # A convolution of single pixels may have become a product of matrices.
     given, wanted = linear.kernel.shape, tuple(layer.kernel.shape)
     return given == wanted or (len(given) == 2 and (1, 1, *given) == wanted)  # noqa: PLR2004
 
 
-def _assign(layer: Any, norm: Any, linear: Linear) -> None:
-    """Set a layer to what the graph computes, its normalisation to adding the bias alone."""
+def _assign(layer: Any, norm: Any, linear: LinearLayer) -> None:
+    """Set a layer to what the graph computes, and its normalisation to adding the bias."""
     layer.kernel.assign(linear.kernel.reshape(layer.kernel.shape))
     if norm is None:
         layer.bias.assign(linear.bias)
@@ -153,10 +152,10 @@ def _assign(layer: Any, norm: Any, linear: Linear) -> None:
 def _moments(
     model: Any, norms: Sequence[Any], pixels: NDArray[np.uint8]
 ) -> list[tuple[Array, Array]]:
-    """Return mean and variance, each (C,), of what each normalisation is given.
+    """Return mean and variance, each (C,), of the inputs of each normalisation.
 
-    One pass over the images: at inference every layer already computes what it should. By image
-    first: the variance of all is the mean of the images' variances plus that of their means.
+    They are computed by image first: the variance over all images is the mean of their variances
+    plus the variance of their means.
     """
     body = next(layer for layer in model.layers if isinstance(layer, keras.Model))
     seen = [norm.input for norm in norms]
@@ -178,7 +177,7 @@ def _moments(
 
 
 def _normalise(norms: Sequence[Any], moments: Sequence[tuple[Array, Array]]) -> None:
-    """Let normalisations normalise, and undo it: y = x + beta stays so."""
+    """Let normalisations normalise, and undo it, so that y = x + beta still holds."""
     for norm, (mean, variance) in zip(norms, moments, strict=True):
         bias = norm.beta.numpy()
         norm.moving_mean.assign(mean)
@@ -207,10 +206,10 @@ def _verify(
         proto.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     (theirs,) = session.run(None, {proto.graph.input[0].name: square})
-    theirs = theirs[: len(ours)]  # the logits of mirror images come behind those of the images
+    theirs = theirs[: len(ours)]  # those of mirror images follow
     difference = (np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))).max()
     if not difference <= TOLERANCE:
         raise DataError(
             f"{file}: its logits differ by {difference:.1e} from those of the network that its "
-            "weights were put into; was it trained with another --normalisation?"
+            "weights were assigned to; it may have been trained with another `normalisation`"
         )

@@ -1,4 +1,4 @@
-"""Training on two devices; the processor stands for both."""
+"""Training on two devices, for both of which the CPU stands."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="needs maskspot[train]")
 from maskspot.errors import UsageError
-from maskspot.training import accelerators as devices
+from maskspot.training import accelerators
 from maskspot.training.presets import resolve
 
 pytestmark = pytest.mark.train
@@ -24,11 +24,10 @@ cpu, = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 halves = tf.config.list_logical_devices("CPU")
 
-from maskspot.training import loop
-from maskspot.training.config import resolve
+from maskspot.training.presets import resolve
 from maskspot.training.run import Run
-from maskspot.training.train import train
-from tests.helpers import Silent, tiny_mobilenet
+from maskspot.training.train import resume
+from tests.helpers import tiny_mobilenet
 
 def run(name, gpus, **options):
     tf.config.list_logical_devices = lambda kind: gpus
@@ -36,7 +35,7 @@ def run(name, gpus, **options):
              "batch_size": 16, "ema": 0.9, "dropout": 0.0, "class_balance": True}
     settings = resolve(options=small | options)
     run = Run.create(Path(sys.argv[2]) / name, settings, [Path(sys.argv[1])])
-    train(run, Silent())
+    resume(run)
     return [[row["loss"], row["val_loss"]] for row in run.history()]
 
 def as_it_is():  # for a device's batch normalisation sees its own share alone
@@ -68,9 +67,9 @@ def test_two_devices_share_each_batch_and_learn_what_one_learns(
 def test_gpus_that_cannot_share_a_batch_alike_are_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(devices.tf.config, "list_logical_devices", lambda kind: [kind] * 3)
+    monkeypatch.setattr(accelerators.tf.config, "list_logical_devices", lambda kind: [kind] * 3)
     with (
-        pytest.raises(UsageError, match="batch_size: 32 cannot be shared by 3 GPUs"),
-        devices.devices(resolve(options={"batch_size": 32})),
+        pytest.raises(UsageError, match="batch_size: 32 is not divisible by 3 GPUs"),
+        accelerators.on_devices(resolve(options={"batch_size": 32})),
     ):
         pass
