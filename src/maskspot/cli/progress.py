@@ -157,7 +157,8 @@ def _bars() -> "Bars":
         """What is done and how it stands; either may have names of files in it."""
 
         def render(self, task: Task) -> Text:
-            return Text(visible(f"{task.description} {task.fields['note']}".strip()))
+            words = visible(f"{task.description} {task.fields['note']}".strip())
+            return Text(words, no_wrap=True, overflow="ellipsis")
 
     class Amount(ProgressColumn):
         """How many are done, of how many, and how fast; empty where nothing is counted."""
