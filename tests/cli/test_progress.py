@@ -1,6 +1,8 @@
 """What is shown of work that takes long: bars on a terminal, else a line now and then."""
 
 import io
+import os
+import sys
 from typing import Any
 
 import pytest
@@ -70,3 +72,19 @@ def test_a_terminal_shows_what_is_done_and_no_escape_of_a_name(
     assert "half\n" in text
     assert "peeling" in text
     assert "]0;x" not in text.replace("\\x1b]0;x", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_bars_move_while_the_output_of_native_code_is_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen, terminal = os.openpty()
+    with open(terminal, "w") as stderr, open(os.devnull, "w") as nowhere:
+        monkeypatch.setattr("sys.stderr", stderr)
+        with showing() as progress, progress.step("loading"):
+            os.dup2(nowhere.fileno(), terminal)
+            progress.say("still loading")
+        monkeypatch.undo()
+    shown = os.read(screen, 10_000)
+    os.close(screen)
+    assert b"still loading" in shown

@@ -1,11 +1,12 @@
 """Progress on stderr: bars where a person looks, else a line now and then."""
 
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from maskspot.cli.console import say, warn
 from maskspot.cli.options import as_options
@@ -99,6 +100,8 @@ class _Bars(_Lines):
         finally:
             if self._bars:
                 self._bars.stop()
+                if self._bars.console.file is not sys.stderr:
+                    self._bars.console.file.close()
 
     @contextmanager
     def step(self, name: str, unit: str = "", total: Total = None) -> Iterator[Step]:
@@ -185,6 +188,15 @@ def _bars() -> "Bars":
         Amount(),
         TimeElapsedColumn(),
         Remaining(),
-        console=Console(stderr=True),
+        console=Console(file=_terminal()),
         transient=True,
     )
+
+
+def _terminal() -> TextIO:
+    """Return stderr by a descriptor of its own: that of stderr is redirected for native code."""
+    try:
+        descriptor = os.dup(sys.stderr.fileno())
+    except OSError:  # a stream without one
+        return sys.stderr
+    return open(descriptor, "w", encoding=sys.stderr.encoding, errors="backslashreplace")
