@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskspot.arguments import argument, check_bounds
+from maskspot.arguments import argument, check_bounds, make_paths
 from maskspot.errors import DataError, UsageError
 from maskspot.inputs.selection import Selection
 from maskspot.model.loading import LoadOptions
@@ -76,6 +76,9 @@ class PredictJob:
     destination: Destination = Destination()
     workers: Workers = Workers()
     cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        make_paths(self, "cache")
 
     def run(self, progress: Progress = SILENT, watch: "Watch | None" = None) -> "Counts":
         """Score the images and write the results; what is finished survives a stop.
