@@ -15,7 +15,8 @@ from maskspot.model.loading import LoadOptions
 from maskspot.outputs.destination import Destination
 from maskspot.outputs.form import FormOptions
 from maskspot.progress import Progress
-from maskspot.scoring.job import PredictJob, Workers
+from maskspot.scoring.job import PredictJob
+from maskspot.scoring.workers import Workers
 
 if TYPE_CHECKING:
     from maskspot.outputs.writing import Counts
