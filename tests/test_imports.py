@@ -19,7 +19,8 @@ MAY_IMPORT = {
     "arguments": {"errors"},
     "archives": {"errors"},
     "checking": {
-        *("cpus", "datasets", "errors", "evaluation", "files", "images", "outputs", "progress"),
+        *("arguments", "cpus", "datasets", "errors", "evaluation", "files", "images", "outputs"),
+        *("progress",),
     },
     "comparing": {
         *("arguments", "csv_tables", "datasets", "errors", "evaluation", "exporting", "inputs"),

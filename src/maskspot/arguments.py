@@ -3,9 +3,12 @@
 The command line makes its options from them, and the documentation its tables.
 """
 
+import os
 from dataclasses import MISSING, field, fields
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_type_hints
 
 from maskspot.errors import UsageError
 
@@ -36,26 +39,48 @@ def argument(
     return field(default=default, metadata=metadata | shown)
 
 
+def several(value: Any) -> tuple[Any, ...]:
+    """Return what callers give for a number of names: any of them, or one that stands alone."""
+    return (value,) if isinstance(value, str | os.PathLike) else tuple(value)
+
+
 def make_paths(arguments: Any, *names: str) -> None:
-    """Turn fields of a frozen dataclass into paths, as callers may give texts."""
+    """Turn fields of a frozen dataclass into paths, as callers may give texts.
+
+    Raises:
+        UsageError: a value is not a path.
+    """
+    kinds = get_type_hints(type(arguments))
     for name in names:
-        if (value := getattr(arguments, name)) is not None:
-            object.__setattr__(arguments, name, Path(value))
+        value = getattr(arguments, name)
+        many = get_args(kinds[name])[-1:] == (...,)
+        if value is None:
+            continue
+        try:
+            paths: Any = tuple(map(Path, several(value))) if many else Path(value)
+        except TypeError:
+            raise UsageError(f"must be a path, not {value!r}", argument=name) from None
+        object.__setattr__(arguments, name, paths)
 
 
 def check_bounds(arguments: Any) -> None:
     """Check the numbers of a dataclass of arguments.
 
     Raises:
-        UsageError: one is smaller than its `least`, or larger than its `most`.
+        UsageError: one is not a number, or smaller than its `least`, or larger than its `most`.
     """
+    hints = get_type_hints(type(arguments))
     for spec in fields(arguments):
-        value = getattr(arguments, spec.name)
+        value, hint = getattr(arguments, spec.name), hints[spec.name]
         least, most = (spec.metadata.get(key) for key in ("least", "most"))
-        if not isinstance(value, int | float):
+        kinds = {hint, *(get_args(hint) if isinstance(hint, UnionType) else ())}
+        if value is None or kinds.isdisjoint((int, float)):
             continue
+        if isinstance(value, bool) or not isinstance(value, Real if float in kinds else Integral):
+            word = "a number" if float in kinds else "a whole number"
+            raise UsageError(f"must be {word}, not {value!r}", argument=spec.name)
         if (least is not None and not value >= least) or (most is not None and not value <= most):
-            bounds = [f"at least {least:g}" if least is not None else ""]
-            bounds += [f"at most {most:g}" if most is not None else ""]
+            bounds = [f"at least {least:,}" if least is not None else ""]
+            bounds += [f"at most {most:,}" if most is not None else ""]
             text = " and ".join(filter(None, bounds))
             raise UsageError(f"must be {text}, not {value}", argument=spec.name)

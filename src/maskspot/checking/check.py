@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from maskspot.arguments import several
 from maskspot.checking.copies import exact_copies, near_copies
 from maskspot.checking.label_errors import label_errors
 from maskspot.checking.leaks import leak_problems, leaks
@@ -75,7 +76,7 @@ def check(
         UsageError: `layout` must name a CSV, column or folder.
     """
     folder = Path(folder)
-    probabilities = read_oof([Path(file) for file in oof])
+    probabilities = read_oof([Path(file) for file in several(oof)])
     targets, tests, named, problems = _contents(folder, layout or Layout())
     photos, hashed = read_photos(named, progress)
     with progress.step("looking for copies and leaks"):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from maskspot.arguments import several
 from maskspot.comparing.candidates import Candidate, find_candidates
 from maskspot.comparing.latency import Latency, measure_latencies
 from maskspot.comparing.options import BackboneTraining, CompareOptions
@@ -121,7 +122,7 @@ def compare(
     """
     options, training = options or CompareOptions(), training or BackboneTraining()
     _check(models, training, settings)
-    names = [os.fspath(model) for model in models]
+    names = [os.fspath(model) for model in several(models)]
     images = LabelledItems.read(options.labels, options) if options.labels else None
     if training.backbones:
         from maskspot.comparing.backbones import train_backbones

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskspot.arguments import argument
+from maskspot.arguments import argument, check_bounds, make_paths, several
 from maskspot.errors import UsageError
 
 
@@ -29,6 +29,9 @@ class CompareOptions:
     )
 
     def __post_init__(self) -> None:
+        make_paths(self, "labels")
+        check_bounds(self)
+        object.__setattr__(self, "images", several(self.images))
         if bool(self.labels) != bool(self.images):
             raise UsageError("`labels` and `images` must be given together")
         if "-" in self.images:
@@ -53,3 +56,7 @@ class BackboneTraining:
     )
     name: str = argument("compare", help="Runs are named NAME-BACKBONE.")
     runs: Path = argument(Path("runs"), help="Folder that runs are kept in.")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "backbones", several(self.backbones))
+        make_paths(self, "data", "runs")

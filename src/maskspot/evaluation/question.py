@@ -46,6 +46,6 @@ class Question:
     def costs(self) -> tuple[float, ...]:
         """The cost of a false alarm and that of a missed mask."""
         try:
-            return tuple(float(part) for part in self.cost.split(":"))
+            return tuple(float(part) for part in str(self.cost).split(":"))
         except ValueError:
             return ()

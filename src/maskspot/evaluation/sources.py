@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskspot.arguments import argument, make_paths
+from maskspot.arguments import argument, make_paths, several
 from maskspot.errors import UsageError
 from maskspot.model.shipped import DEFAULT
 
@@ -38,6 +38,7 @@ class LabelFiles:
 
     def __post_init__(self) -> None:
         make_paths(self, "labels", "slices")
+        object.__setattr__(self, "by", several(self.by))
         if bool(self.slices) != bool(self.by):
             raise UsageError("`slices` and `by`: a CSV and its columns go together")
 

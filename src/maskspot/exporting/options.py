@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskspot.arguments import argument
+from maskspot.arguments import argument, check_bounds, make_paths
 from maskspot.errors import UsageError
 
 
@@ -44,6 +44,8 @@ class ExportOptions:
     )
 
     def __post_init__(self) -> None:
+        make_paths(self, "calibration")
+        check_bounds(self)
         if self.float32 and self.int8:
             raise UsageError("use `float32` or `int8`, not both")
         if self.windows and self.int8:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from maskspot.arguments import argument
+from maskspot.arguments import argument, several
 from maskspot.errors import MaskspotError, UsageError
 
 if TYPE_CHECKING:
@@ -50,8 +50,13 @@ class Selection:
     )
 
     def __post_init__(self) -> None:
-        images = (self.images,) if isinstance(self.images, str) else self.images
-        object.__setattr__(self, "images", tuple(map(os.fspath, images)))
+        try:
+            images = tuple(map(os.fspath, several(self.images)))
+        except TypeError:
+            raise UsageError(f"must be paths, not {self.images!r}", argument="images") from None
+        object.__setattr__(self, "images", images)
+        if self.listing is not None:
+            object.__setattr__(self, "listing", os.fspath(self.listing))
         if self.images and self.listing:
             raise UsageError("name either images or a list of them, not both", argument="listing")
         if self.column and not self.listing:

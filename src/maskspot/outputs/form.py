@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Literal, cast
 
-from maskspot.arguments import argument, make_paths
+from maskspot.arguments import argument, check_bounds, make_paths
 from maskspot.errors import ImageError, MissingExtraError, UsageError
 from maskspot.model.score import Score
 from maskspot.outputs.formats import Value, WriteRow, csv_rows, jsonl_rows, parquet_rows
@@ -196,6 +196,7 @@ class FormOptions:
 
     def __post_init__(self) -> None:
         make_paths(self, "sample")
+        check_bounds(self)
 
     def form(self, path: Path | None) -> Form:
         """Return the form of an output.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskspot.arguments import argument, check_bounds
+from maskspot.arguments import argument, check_bounds, make_paths
 from maskspot.model.loading import LoadOptions
 
 
@@ -44,4 +44,5 @@ class ServeOptions:
     )
 
     def __post_init__(self) -> None:
+        make_paths(self, "token_file")
         check_bounds(self)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
 
+from maskspot.arguments import several
 from maskspot.datasets.labels import read_folders
 from maskspot.errors import UsageError
 from maskspot.extras import require_train
@@ -63,7 +64,7 @@ def train(
         TrainingStopped: training was interrupted.
     """
     settings = with_absolute_paths(settings or Settings())
-    folders = [Path(folder) for folder in data]
+    folders = [Path(folder) for folder in several(data)]
     _load_tensorflow(progress)
     read_folders(folders, settings.layout)  # refuse bad data before a folder is made
     run = Run.create(run_folder(Path(runs), name, settings.backbone), settings, folders)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from maskspot.arguments import argument
+from maskspot.arguments import argument, check_bounds, make_paths
 from maskspot.errors import DataError, UsageError
 from maskspot.files import locked, replacing, sha256
 from maskspot.progress import SILENT, Progress
@@ -34,6 +34,10 @@ class FetchSource:
     )
     demo: bool = argument(False, help="Draw a small data set instead; needs no network.")
     seed: int = argument(0, help="Seed of the drawings of the demo.", least=0)
+
+    def __post_init__(self) -> None:
+        make_paths(self, "sources")
+        check_bounds(self)
 
 
 def fetch(
