@@ -2,7 +2,10 @@
 
 import io
 import os
+import re
 import sys
+import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -85,6 +88,26 @@ def test_bars_move_while_the_output_of_native_code_is_dropped(
             os.dup2(nowhere.fileno(), terminal)
             progress.say("still loading")
         monkeypatch.undo()
-    shown = os.read(screen, 10_000)
+    shown = b""
+    with suppress(OSError):  # how Linux says that the other side is closed
+        while part := os.read(screen, 10_000):
+            shown += part
     os.close(screen)
     assert b"still loading" in shown
+
+
+def test_a_bar_is_one_row_of_a_narrow_terminal_with_all_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream: Any = Terminal()
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setenv("COLUMNS", "80")
+    shown: Any = showing()
+    with shown as progress, progress.step("training", "images", 12_800) as step:
+        step.update(1)
+        time.sleep(0.01)
+        step.update(6_400, note="epoch 11/12, log loss 0.1234, accuracy 0.9876")
+        progress._bars.refresh()  # as it does ten times a second
+    rows = [row for row in re.split(r"[\r\n]+", stream.getvalue()) if "6,400/12,800" in row]
+    assert rows
+    assert all("images/s" in row and "0:00:00" in row for row in rows)

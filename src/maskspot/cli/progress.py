@@ -154,6 +154,7 @@ def _bars() -> "Bars":
         TimeRemainingColumn,
     )
     from rich.progress import Progress as Bars
+    from rich.table import Column
     from rich.text import Text
 
     class Description(ProgressColumn):
@@ -181,13 +182,12 @@ def _bars() -> "Bars":
         def render(self, task: Task) -> Text:
             return super().render(task) if task.total else Text("")
 
+    columns = (Amount, TimeElapsedColumn, Remaining)
     return Bars(
         SpinnerColumn(),
         Description(),
         BarColumn(bar_width=24),
-        Amount(),
-        TimeElapsedColumn(),
-        Remaining(),
+        *(numbers(table_column=Column(no_wrap=True)) for numbers in columns),
         console=Console(file=_terminal()),
         transient=True,
     )
