@@ -106,11 +106,11 @@ def run_on_ray(job: PredictJob, cluster: Cluster, progress: Progress = SILENT) -
         ModelFileError: the model cannot be loaded, or fails.
         MissingExtraError: maskspot[ray] is not installed.
     """
-    require_ray("`engine=ray`")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use otherwise
     form = _form(job)
     if job.destination.path is None:
         raise UsageError("a cluster writes a folder of files; name it", argument="path")
+    require_ray("`engine=ray`")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use otherwise
     output = _uri(job.destination.path)
     predictor = job.load.load()  # what is wrong with the model is reported here, once
     form = replace(form, model=predictor.id)
