@@ -71,7 +71,7 @@ def main() -> NoReturn:
         code = build(words)(args=words, standalone_mode=False) or 0
         sys.stdout.flush()
     except MaskspotError as error:
-        _say(f"error: {_shown(error)}")
+        _complain(_shown(error))
         code = error.exit_code
     except (BrokenPipeError, SystemExit) as error:
         code = getattr(error, "code", 0) or 0  # of a signal, say
@@ -81,7 +81,7 @@ def main() -> NoReturn:
             code = _STOPPED + 13  # SIGPIPE
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _say(f"error: {where}{error.strerror or error}")
+        _complain(f"{where}{error.strerror or error}")
         code = 3
     except (Exception, KeyboardInterrupt) as error:
         code = _explain(error)
@@ -115,10 +115,10 @@ def _explain(error: BaseException) -> int:
     if ended := _behind(SystemExit, error):  # of a signal, while a module was imported
         return int(getattr(ended, "code", 0) or 0)
     if "can't start new thread" in str(error):
-        _say(f"error: {NoThreadError()}")
+        _complain(str(NoThreadError()))
         return NoThreadError.exit_code
     if hasattr(error, "format_message"):  # Typer's usage errors; their class is private to it
-        _say(f"error: {error.format_message()} (see --help)")
+        _complain(f"{error.format_message()} (see --help)")
         return int(getattr(error, "exit_code", 2))
     raise error
 
@@ -128,7 +128,7 @@ def _interrupted() -> int:
     if can_start_threads():
         _say("interrupted")
         return 130
-    _say(f"error: {NoThreadError()}")
+    _complain(str(NoThreadError()))
     return NoThreadError.exit_code
 
 
@@ -154,6 +154,12 @@ def _say(text: str) -> None:
     from maskspot.cli.console import say
 
     say(text)
+
+
+def _complain(text: str) -> None:
+    from maskspot.cli.console import complain
+
+    complain(text)
 
 
 def _is_behind(kind: type[BaseException], error: BaseException | None) -> bool:

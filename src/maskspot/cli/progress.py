@@ -20,19 +20,28 @@ _EVERY = 30.0
 
 
 @contextmanager
-def showing(quiet: bool = False) -> Iterator[Progress]:
+def showing(quiet: bool = False, bars: bool = True, failures: bool = True) -> Iterator[Progress]:
     """Give what shows progress on stderr while the context lasts.
 
     Args:
         quiet: show warnings only.
+        bars: show bars on a terminal; there are none where results appear on it meanwhile.
+        failures: show on a terminal what failed; not needed where it is among these results.
     """
-    display = _Quiet() if quiet else _Bars() if sys.stderr.isatty() else _Lines()
+    at_terminal = sys.stderr.isatty()
+    if quiet or (at_terminal and not bars):
+        display = _Quiet(failures or not at_terminal)
+    else:
+        display = _Bars() if at_terminal else _Lines()
     with display.shown():
         yield display
 
 
 class _Quiet:
-    """Shows warnings only."""
+    """Shows warnings only, and what failed."""
+
+    def __init__(self, failures: bool = True) -> None:
+        self._failures = failures
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -49,7 +58,8 @@ class _Quiet:
         warn(as_options(text))
 
     def failed(self, name: str, reason: str) -> None:
-        say(f"{name}: {as_options(reason)}")
+        if self._failures:
+            say(f"{name}: {as_options(reason)}")
 
 
 class _NoStep:
@@ -90,6 +100,7 @@ class _Bars(_Lines):
     """Shows a bar for each step, and lines above them."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._bars: Bars | None = None
 
     @contextmanager
@@ -104,7 +115,7 @@ class _Bars(_Lines):
     def step(self, name: str, unit: str = "", total: Total = None) -> Iterator[Step]:
         if self._bars is None:
             self._bars = _bars()
-            self._bars.start()
+        self._bars.start()
         known = None if callable(total) else total
         task = self._bars.add_task(name, total=known, unit=unit, note="")
         if callable(total):  # counting a million files takes seconds, which no work waits for
@@ -113,6 +124,8 @@ class _Bars(_Lines):
             yield _BarStep(self._bars, task)
         finally:
             self._bars.remove_task(task)
+            if not self._bars.tasks:
+                self._bars.stop()  # the terminal is free for results
 
 
 class _BarStep:
@@ -181,7 +194,7 @@ def _bars() -> "Bars":
     return Bars(
         SpinnerColumn(),
         Description(),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=24, complete_style="cyan", finished_style="cyan", pulse_style="cyan"),
         Amount(),
         TimeElapsedColumn(),
         Remaining(),

@@ -18,6 +18,9 @@ _PANEL = "Output"
 
 HEADER = ("image", "target")
 
+DEFAULT_THRESHOLD = 0.5
+"""Probability from which an image counts as a mask where no threshold is given."""
+
 _STATUS = ("status", "error")
 _DETAILS = ("width", "height", "format", "milliseconds")
 """Fields of a `Score` that are columns: of every form but the plain CSV, and of `details`."""
@@ -128,6 +131,11 @@ class Form:
                     "a submission is a CSV with the columns of its `sample` and no others",
                     argument=name,
                 )
+
+    def is_mask(self, score: Score) -> bool:
+        """Say whether a score is at or above the threshold, or 0.5 without one."""
+        cut = DEFAULT_THRESHOLD if self.threshold is None else self.threshold
+        return score.probability is not None and score.probability >= cut
 
     @property
     def columns(self) -> tuple[str, ...]:
