@@ -1,5 +1,6 @@
 """What commands print: lines on stderr, text of unknown origin, and values for JSON."""
 
+import logging
 import math
 import os
 import sys
@@ -54,6 +55,19 @@ def warn(text: str) -> None:
 def complain(text: str) -> None:
     """Print an error on stderr."""
     _say_after("error:", "red", text)
+
+
+def be_verbose() -> None:
+    """Show on stderr what is logged."""
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", handlers=[_Shown()])
+
+
+class _Shown(logging.Handler):
+    """Shows records on what is stderr at the time, above its bars."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for line in self.format(record).splitlines():
+            say(line)
 
 
 def _say_after(word: str, colour: str, text: str) -> None:

@@ -1,5 +1,6 @@
 """Progress on stderr: bars where a person looks, else a line now and then."""
 
+import logging
 import sys
 import threading
 import time
@@ -14,6 +15,8 @@ from maskspot.progress import Progress, Step, Total
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
+
+_log = logging.getLogger("maskspot")
 
 _EVERY = 30.0
 """Seconds between two lines about one step where stderr is not a terminal."""
@@ -49,7 +52,8 @@ class _Quiet:
 
     @contextmanager
     def step(self, name: str, unit: str = "", total: Total = None) -> Iterator[Step]:
-        yield _NoStep()
+        with _timed(name):
+            yield _NoStep()
 
     def say(self, text: str) -> None:
         """Show nothing."""
@@ -72,7 +76,8 @@ class _Lines(_Quiet):
 
     @contextmanager
     def step(self, name: str, unit: str = "", total: Total = None) -> Iterator[Step]:
-        yield _LineStep(name, unit, total)
+        with _timed(name):
+            yield _LineStep(name, unit, total)
 
     def say(self, text: str) -> None:
         say(as_options(text))
@@ -121,7 +126,8 @@ class _Bars(_Lines):
         if callable(total):  # counting a million files takes seconds, which no work waits for
             threading.Thread(target=_count, args=(self._bars, task, total), daemon=True).start()
         try:
-            yield _BarStep(self._bars, task)
+            with _timed(name):
+                yield _BarStep(self._bars, task)
         finally:
             self._bars.remove_task(task)
             if not self._bars.tasks:
@@ -134,6 +140,14 @@ class _BarStep:
 
     def update(self, done: float, total: float | None = None, note: str = "") -> None:
         self._bars.update(self._task, completed=done, total=total, note=note)
+
+
+@contextmanager
+def _timed(name: str) -> Iterator[None]:
+    """Log how long a step took."""
+    start = time.monotonic()
+    yield
+    _log.info("%s: %.1f s", name, time.monotonic() - start)
 
 
 def _count(bars: "Bars", task: Any, total: Callable[[], float | None]) -> None:

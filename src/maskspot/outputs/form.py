@@ -179,8 +179,9 @@ class FormOptions:
 
     format: str | None = argument(
         None,
-        help="csv, jsonl or parquet.",
-        show_default="by the ending of the output, else csv",
+        help="Format of the output.",
+        choices=FORMATS,
+        show_default="by the ending of the output",
         rich_help_panel=_PANEL,
     )
     details: bool = argument(
@@ -197,7 +198,8 @@ class FormOptions:
     on_error: str | None = argument(
         None,
         help="What an image that cannot be scored becomes: blank (a row without a probability), "
-        "skip (no row), fail (no output) or fill=VALUE.",
+        "skip (no row), fail (no output), or a row with the probability P.",
+        metavar="blank|skip|fail|fill=P",
         show_default="blank; fail with --sample",
         rich_help_panel=_PANEL,
     )

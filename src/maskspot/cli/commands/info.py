@@ -6,9 +6,15 @@ from typing import Annotated
 import typer
 
 from maskspot.cli.console import warn
-from maskspot.cli.options import AsJson
+from maskspot.cli.options import AsJson, with_options
+
+EXAMPLES = (
+    "maskspot info",
+    "maskspot info default",
+)
 
 
+@with_options
 def info(
     model: Annotated[
         str | None,

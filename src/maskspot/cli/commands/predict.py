@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskspot.cli.console import say
-from maskspot.cli.options import Quiet, with_options
+from maskspot.cli.options import Quiet, completed, with_options
 from maskspot.cli.progress import showing
 from maskspot.engines.cluster import Cluster
 from maskspot.errors import MissingExtraError, UsageError
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 _MEASURED = 10
 """Number of images from which a summary states the speed."""
 
+EXAMPLES = (
+    "maskspot predict photos/images -o sub.csv",
+    "maskspot predict photos/images --sort --report report.html",
+    "maskspot predict photos/images --sample photos/sample_sub_v2.csv -o sub.csv",
+)
+
 
 @with_options
 def predict(
@@ -38,13 +44,16 @@ def predict(
         Path | None,
         typer.Option(
             help="File that keeps scores by content, so that equal images are scored once.",
+            metavar="FILE",
             rich_help_panel="Speed",
         ),
     ] = None,
     engine: Annotated[
         str,
         typer.Option(
-            help="local, or ray to run on a cluster, into a folder of Parquet files.",
+            help="Where to run; ray runs on a cluster, into a folder of Parquet files.",
+            metavar="local|ray",
+            autocompletion=completed(("local", "ray")),
             rich_help_panel="Cluster",
         ),
     ] = "local",
