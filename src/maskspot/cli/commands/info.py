@@ -24,7 +24,7 @@ def info(
 ) -> None:
     """Describe a model file, the devices of this machine, and the installed versions.
 
-    Without a model, the shipped ones are listed.
+    Without a model, it shows how good and how costly the shipped ones are, and when to take which.
     """
     from maskspot.model.describe import describe
     from maskspot.model.machine import describe_machine
