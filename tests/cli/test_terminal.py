@@ -8,7 +8,8 @@ import pytest
 
 from maskspot import Score
 from maskspot.cli.console import complain, warn
-from maskspot.cli.tables.scores import ScoreLines, percentage, shortened
+from maskspot.cli.tables.scores import ScoreLines, shortened
+from maskspot.model.score import percentage
 from tests.helpers import on_terminal
 
 ESCAPE = "\x1b"

@@ -8,7 +8,7 @@ from rich.cells import cell_len, set_cell_size
 
 from maskspot.cli.console import styled
 from maskspot.errors import visible
-from maskspot.model.score import Score
+from maskspot.model.score import Score, percentage
 
 UNSURE = (0.2, 0.8)
 """Probabilities between these are marked as unsure, unless a threshold decides."""
@@ -63,14 +63,6 @@ class ScoreLines:
             return "unsure"
         cut = 0.5 if self._threshold is None else self._threshold
         return "mask" if score.probability >= cut else "no mask"
-
-
-def percentage(probability: float) -> str:
-    """Return a probability in per cent; only exactly 0 and 1 look like certainty."""
-    text = f"{100 * probability:.1f} %"
-    if text == "100.0 %" and probability < 1:
-        return ">99.9 %"
-    return "<0.1 %" if text == "0.0 %" and probability > 0 else text
 
 
 def shortened(name: str, width: int) -> str:
