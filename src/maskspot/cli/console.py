@@ -1,6 +1,5 @@
 """What commands print: lines on stderr, text of unknown origin, and values for JSON."""
 
-import logging
 import math
 import os
 import sys
@@ -59,15 +58,22 @@ def complain(text: str) -> None:
 
 def be_verbose() -> None:
     """Show on stderr what is logged."""
-    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", handlers=[_Shown()])
+    import logging
+
+    class Shown(logging.Handler):
+        """Shows records on what is stderr at the time, above its bars."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            for line in self.format(record).splitlines():
+                say(line)
+
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", handlers=[Shown()])
 
 
-class _Shown(logging.Handler):
-    """Shows records on what is stderr at the time, above its bars."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        for line in self.format(record).splitlines():
-            say(line)
+def note(text: str) -> None:
+    """Log a line; without `be_verbose`, nobody may have imported what takes it."""
+    if logging := sys.modules.get("logging"):
+        logging.getLogger("maskspot").info("%s", text)
 
 
 def _say_after(word: str, colour: str, text: str) -> None:

@@ -1,7 +1,6 @@
 """Options of the command line, made from the fields of the library's dataclasses."""
 
 import inspect
-import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
@@ -14,14 +13,12 @@ import typer
 
 from maskspot._version import __version__
 from maskspot.arguments import check_bounds
-from maskspot.cli.console import be_verbose
+from maskspot.cli.console import be_verbose, note
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show only warnings and errors.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel="Output")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Tell what is done, on stderr.")]
 """Options of the command line alone, which several commands have."""
-
-_log = logging.getLogger("maskspot")
 
 _flags: dict[str, str] = {}
 """The option of each argument, by the argument's name, as commands are built."""
@@ -87,7 +84,7 @@ def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
         _flags.update(flags)
         if given.pop("verbose"):
             be_verbose()
-        _log.info("maskspot %s, %s", __version__, command.__name__)
+        note(f"maskspot {__version__}, {command.__name__}")
         return command(**{name: build(given) for name, build in builders.items()}, **given)
 
     del run.__wrapped__  # whose signature Typer would take

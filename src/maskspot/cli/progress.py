@@ -1,6 +1,5 @@
 """Progress on stderr: bars where a person looks, else a line now and then."""
 
-import logging
 import sys
 import threading
 import time
@@ -8,15 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from maskspot.cli.console import say, warn
+from maskspot.cli.console import note, say, warn
 from maskspot.cli.options import as_options
 from maskspot.errors import visible
 from maskspot.progress import Progress, Step, Total
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
-
-_log = logging.getLogger("maskspot")
 
 _EVERY = 30.0
 """Seconds between two lines about one step where stderr is not a terminal."""
@@ -147,7 +144,7 @@ def _timed(name: str) -> Iterator[None]:
     """Log how long a step took."""
     start = time.monotonic()
     yield
-    _log.info("%s: %.1f s", name, time.monotonic() - start)
+    note(f"{name}: {time.monotonic() - start:.1f} s")
 
 
 def _count(bars: "Bars", task: Any, total: Callable[[], float | None]) -> None:
