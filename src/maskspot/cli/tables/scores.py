@@ -18,8 +18,8 @@ _VERDICT, _NUMBER = len("no mask"), len(">99.9 %")
 _REST = 2 + _VERDICT + 2 + _NUMBER
 _FOLDABLE = 24
 _NARROW, _LEAST, _WIDE = 40, 12, 80
-_START = 36
-"""Width of the names at first, in columns; longer names widen it, as far as the screen allows."""
+_START = 48
+"""Width of the names at first, or half of the screen if that is less; longer names widen it."""
 
 
 class ScoreLines:
@@ -32,22 +32,23 @@ class ScoreLines:
             threshold: an image is a mask from this probability on, and none is unsure.
         """
         self._threshold = threshold
-        self._width = _START
+        self._width = 0
 
     def show(self, score: Score) -> None:
         """Print the line of a score."""
         columns = shutil.get_terminal_size((_WIDE, 24)).columns
         room = max(_LEAST, max(columns, _NARROW) - _REST)
         name = visible(score.source)
-        self._width = min(max(self._width, cell_len(name)), room)
+        start = min(_START, columns // 2)
+        self._width = min(max(self._width, start, cell_len(name)), room)
         verdict = self._verdict(score)
         if score.probability is None:
             value = self._folded(visible(score.error or ""), columns)
         else:
             value = f"{percentage(score.probability):>{_NUMBER}}"
-        start = set_cell_size(shortened(name, self._width), self._width)
+        cell = set_cell_size(shortened(name, self._width), self._width)
         shown = styled(f"{verdict:<{_VERDICT}}", _COLOURS[verdict], sys.stdout)
-        print(f"{start}  {shown}  {value}", flush=True)
+        print(f"{cell}  {shown}  {value}", flush=True)
 
     def _folded(self, reason: str, columns: int) -> str:
         """Return a reason in lines below one another, if there is room for words."""
