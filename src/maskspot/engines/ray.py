@@ -11,6 +11,7 @@ from uuid import uuid4
 from maskspot.engines.cluster import Cluster
 from maskspot.engines.partitions import Partition, number_of, of_items, of_parquet
 from maskspot.errors import UsageError
+from maskspot.extras import require_ray
 from maskspot.inputs.selection import Selection
 from maskspot.model.loading import LoadOptions
 from maskspot.model.predictor import Predictor
@@ -19,12 +20,6 @@ from maskspot.outputs.form import Form
 from maskspot.outputs.writing import Counts
 from maskspot.progress import SILENT, Progress
 from maskspot.scoring.job import PredictJob
-
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use otherwise
-
-import ray
-from pyarrow import fs
-from ray.util import ActorPool
 
 _AHEAD = 2
 """Number of partitions that wait for each worker."""
@@ -74,6 +69,8 @@ class _Worker:
                 file = Path(own) / "model.onnx"
                 file.write_bytes(model)
                 self._predictor = replace(self._work.load, model=file).load()
+        from pyarrow import fs
+
         store, folder = fs.FileSystem.from_uri(self._work.output)
         beside = f"{folder}/.{partition.name}.{uuid4().hex}"
         failed = count = 0
@@ -107,7 +104,10 @@ def run_on_ray(job: PredictJob, cluster: Cluster, progress: Progress = SILENT) -
         UsageError: the job needs something that a cluster does not support, the cluster cannot be
             reached, or the folder has files of other images.
         ModelFileError: the model cannot be loaded, or fails.
+        MissingExtraError: maskspot[ray] is not installed.
     """
+    require_ray("`engine=ray`")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use otherwise
     form = _form(job)
     if job.destination.path is None:
         raise UsageError("a cluster writes a folder of files; name it", argument="path")
@@ -142,6 +142,9 @@ def score_partitions(
         UsageError: the cluster cannot be reached, or the folder has files of other images.
         ModelFileError: the model fails.
     """
+    import ray
+    from ray.util import ActorPool
+
     try:
         ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError) as error:
@@ -177,6 +180,8 @@ def _existing(output: str) -> dict[str, str]:
 
     What killed workers left is removed, as nobody else may write there.
     """
+    from pyarrow import fs
+
     store, folder = fs.FileSystem.from_uri(output)
     store.create_dir(folder, recursive=True)
     found = {}
