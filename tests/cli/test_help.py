@@ -84,7 +84,7 @@ def test_help_fits_the_terminal_and_no_line_of_its_text_is_ragged(
 @pytest.mark.parametrize("line", EXAMPLES)
 def test_every_example_fits_its_command(line: str) -> None:
     _, name, *words = shlex.split(line)
-    assert len(line) <= 100
+    assert len(line) <= 78
     group: Any = typer.main.get_command(build())
     group.commands[name].make_context(name, words)
 

@@ -25,7 +25,7 @@ _SETTINGS = ("weights", "size", "epochs", "folds", "seed")
 
 EXAMPLES = (
     "maskspot compare default fast",
-    "maskspot compare default fast --labels photos/train_labels.csv --images photos/images",
+    "maskspot compare default fast -o models.svg",
 )
 
 
