@@ -18,21 +18,11 @@ from typer.cli import get_docs_for_click
 
 from maskspot.cli import COMMANDS, build
 from maskspot.training.presets import PRESETS
-from maskspot.training.settings import Settings, setting_types
+from maskspot.training.settings import SECTIONS, Settings, setting_types
 
 HERE = Path(__file__).parent
 EXTRAS = ("", "serve", "report", "parquet", "remote", "heic", "fetch", "train", "ray")
 """The smallest first: a package is listed with the first extra that needs it."""
-
-SECTIONS = {
-    "backbone": "Network and input",
-    "epochs": "Optimisation",
-    "rotation": "Augmentation",
-    "boxes": "Boxes and teachers",
-    "folds": "Folds, sources and validation",
-    "labels": "Labels",
-}
-"""Headings in the reference of settings, by the first setting below each."""
 
 _UNBOUNDED = 1e6
 """An upper bound from here on stands for none."""
@@ -50,6 +40,9 @@ def cli() -> str:
         command = group.commands[name]
         first = (command.help or "").split("\n\n")[0].replace("\n", " ")
         text = re.sub(rf"(?m)^\* `{name}`: .*$", rf"* [`{name}`](#maskspot-{name}): {first}", text)
+        examples = command.epilog or ""
+        lines = examples.replace("\n\n", "\n")
+        text = text.replace(examples, f"```sh\n{lines}\n```")
     return text.rstrip() + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Show where the mask is: write a copy of a photo with the heatmap in red over it.
+"""Show where the mask is: write a copy of a photo with the heatmap over it.
 
 python examples/heatmap.py photo.jpg photo.heatmap.jpg
 """

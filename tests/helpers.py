@@ -1,9 +1,12 @@
 """What several test modules use."""
 
+import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +63,28 @@ def wait_for(true: Callable[[], object], seconds: float = 5) -> None:
 def body(model: Any) -> Any:
     """Return a network's backbone."""
     return next(layer for layer in model.layers if hasattr(layer, "layers"))
+
+
+def on_terminal(*words: object, columns: int = 80, **environment: str) -> str:
+    """Return what `maskspot WORDS` writes to a terminal, stdout and stderr together."""
+    pty = pytest.importorskip("pty", reason="POSIX terminals")
+    main, terminal = pty.openpty()
+    kept = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    running = subprocess.Popen(
+        [sys.executable, "-m", "maskspot", *map(str, words)],
+        stdin=subprocess.DEVNULL,
+        stdout=terminal,
+        stderr=terminal,
+        env=kept | {"COLUMNS": str(columns), "TERM": "xterm"} | environment,
+    )
+    os.close(terminal)
+    shown = b""
+    with suppress(OSError):  # Linux says so when the other side is closed
+        while block := os.read(main, 1 << 16):
+            shown += block
+    os.close(main)
+    running.wait()
+    return shown.decode().replace("\r\n", "\n")
 
 
 def save_as_published(model: Any, file: Path) -> None:

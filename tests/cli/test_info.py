@@ -14,7 +14,8 @@ from maskspot import Predictor
 from maskspot._version import __version__
 from maskspot.model import describe as about
 from maskspot.model import machine as here
-from maskspot.model.shipped import find_model, shipped
+from maskspot.model.shipped import MEASURED, find_model, shipped
+from tests.helpers import ROOT
 
 Cli = Callable[..., Any]
 
@@ -48,12 +49,27 @@ def test_the_table_says_it_in_80_columns(
         assert word in text
 
 
-def test_without_a_model_the_shipped_ones_are_listed(cli: Cli) -> None:
+def test_without_a_model_the_shipped_ones_are_listed(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     found = json.loads(cli("info", "--json").out)
     assert [each["name"] for each in found["models"]] == shipped()
     text = cli("info").out
     assert all(name in text for name in shipped())
+    assert re.search(r"(?m)^ *default +0\.976 +0\.065 +7\.1 MB +1 x +most photos", text)
+    assert max(map(len, text.splitlines())) <= 80
     assert re.search(rf"^maskspot +{re.escape(__version__)} *$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_what_helps_to_choose_a_model_is_what_its_card_and_the_documents_say(name: str) -> None:
+    card = find_model(name).with_suffix(".md").read_text("utf-8")
+    row = re.search(r"\| all \| 509 \| 255 \| (\S+) \([^|]*\| (\S+) ", card)
+    assert row
+    assert (MEASURED[name].accuracy, MEASURED[name].log_loss) == tuple(map(float, row.groups()))
+    page = (ROOT / "docs" / "predicting.md").read_text("utf-8")
+    assert re.search(rf"\| `{name}` \|[^|]*\| {MEASURED[name].log_loss:.3f} \|", page)
 
 
 def test_a_copy_elsewhere_has_no_card(cli: Cli, tmp_path: Path) -> None:

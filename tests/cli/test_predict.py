@@ -3,6 +3,7 @@
 import csv
 import io
 import random
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -142,7 +143,9 @@ def test_predict_writes_a_csv_sorted_by_name_with_every_digit(
 def test_without_an_output_the_csv_and_nothing_else_is_on_stdout(cli: Run, pictures: Path) -> None:
     result = cli("predict", pictures / "a.jpg", pictures / "b.jpg")
     assert list(rows(result.out)) == [str(pictures / "a.jpg"), str(pictures / "b.jpg")]
-    assert "2 of 2 images scored by default" in result.err
+    assert re.fullmatch(
+        r"2 images scored in \d+\.\d s with model 'default' on cpu: [012] masks?\n", result.err
+    )
     assert cli("predict", "-q", pictures).err == ""
 
 

@@ -67,7 +67,8 @@ def test_a_threshold_adds_labels_and_says_how_many(
     result = cli("predict", pictures, "--threshold", "0.5")
     labels = {row["image"]: row["label"] for row in table(result.out)}
     assert labels == {name: str(int(p >= 0.5)) for name, p in expected.items()}
-    assert f"{sum(p >= 0.5 for p in expected.values())} at 0.5 or above" in result.err
+    above = sum(p >= 0.5 for p in expected.values())
+    assert f": {above} mask{'s' * (above != 1)} at 0.5 or above\n" in result.err
 
 
 def test_sorting_puts_the_most_probable_first_and_top_cuts(
@@ -78,11 +79,16 @@ def test_sorting_puts_the_most_probable_first_and_top_cuts(
     assert [row["image"] for row in table(cli("predict", pictures, "--top", "2").out)] == order[:2]
 
 
-def test_top_counts_what_failed_below_it(cli: Run, pictures: Path) -> None:
+def test_top_counts_masks_and_failures_below_it(
+    cli: Run, pictures: Path, expected: dict[str, float]
+) -> None:
     (pictures / "b.jpg").write_bytes(b"no image")
     result = cli("predict", pictures, "--top", "2")
     assert (result.code, len(table(result.out))) == (1, 2)
-    assert "5 of 6 images scored" in result.err
+    assert result.err.startswith("b.jpg: not an image")
+    assert "5 images scored in " in result.err
+    above = sum(p >= 0.5 for name, p in expected.items() if name != "b.jpg")
+    assert f": {above} mask{'s' * (above != 1)}; 1 failed\n" in result.err
 
 
 def test_a_submission_can_fill_what_is_missing(

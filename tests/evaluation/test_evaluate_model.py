@@ -117,6 +117,7 @@ def test_the_table_says_all_in_80_columns(cli: Cli, labels: Path) -> None:
     result = cli("evaluate", labels, "-p", "sub.csv", *more)
     assert (result.code, result.err) == (0, "")
     assert max(map(len, result.out.splitlines())) <= 80
+    assert "Predictions in sub.csv" in result.out
     for text in ("6 images, 3 of them with a mask", "log loss", "calibration error", "FP:FN = 1:5"):
         assert text in result.out
     assert "DeLong" in result.out
@@ -133,6 +134,23 @@ def test_json_is_the_report(cli: Cli, labels: Path) -> None:
     assert found["quality"]["confusion"]["false_negatives"] == 1
     assert found["comparison"]["accuracy_p"] == 1
     assert found["comparison"]["against"]["accuracy"]["value"] == pytest.approx(4 / 6)
+
+
+def test_the_worst_images_are_those_farthest_from_their_label(cli: Cli, labels: Path) -> None:
+    write(labels, "image,target", "a,0", "b,0", "c,1", "d,1")
+    write(Path("sub.csv"), "image,target", "a,0.2", "b,0.9", "c,0.4", "d,0.9")
+    text = cli("evaluate", labels, "-p", "sub.csv", "--worst", 2).out
+    rows = text.partition("farthest from their label")[2].split()
+    assert rows[-6:] == ["b", "0", "0.9000", "c", "1", "0.4000"]
+    found = json.loads(cli("evaluate", labels, "-p", "sub.csv", "--worst", 1, "--json").out)
+    assert found["worst"] == [{"image": "b", "target": 0, "probability": 0.9}]
+    assert "farthest" not in cli("evaluate", labels, "-p", "sub.csv").out
+    assert cli("evaluate", labels, "-p", "sub.csv", "--worst", -1).code == 2
+
+
+def test_the_table_says_which_model_was_judged(cli: Cli, labels: Path, pictures: Path) -> None:
+    text = cli("evaluate", labels, pictures, "-m", "fast", "--resamples", 20).out
+    assert re.search(r"\nModel 'fast' \(fast-\w+\)\n", text)
 
 
 def test_json_says_what_is_infinite_or_undefined(cli: Cli, labels: Path) -> None:

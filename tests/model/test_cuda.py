@@ -33,7 +33,7 @@ def test_it_scores_as_the_cpu_does(demo_data: Path, model: str, bound: float) ->
 def test_auto_takes_it_and_rows_keep_their_order(cli: Any, demo_data: Path, tmp_path: Path) -> None:
     done = cli("predict", demo_data, "-o", tmp_path / "there.csv", "--batch-size", 5)
     assert (done.code, done.out) == (0, "")
-    assert "scored by default on cuda" in done.err
+    assert "with model 'default' on cuda" in done.err
     cli("predict", demo_data, "--device", "cpu", "-o", tmp_path / "here.csv")
     there, here = (
         [line.split(",")[0] for line in (tmp_path / f"{name}.csv").read_text().splitlines()]

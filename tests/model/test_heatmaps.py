@@ -89,30 +89,66 @@ def test_the_peak_is_between_the_cells_that_share_a_mask() -> None:
     assert x == pytest.approx(5 / 7, abs=0.02)  # two beside each other are more than one
 
 
-def test_the_overlay_is_red_where_the_map_is() -> None:
-    white = Image.new("RGB", (1024, 512), "white")
-    found = overlay(white, score([[0.0, 0.0, 0.0, 1.0]], 1.0))
-    assert white.getpixel((1000, 250)) == (255, 255, 255)
-    assert found.getpixel((10, 250)) == (255, 255, 255)
-    red, green, _ = found.getpixel((1000, 250))  # type: ignore[misc]
-    assert (red, green < 130) == (255, True)
+GROUNDS = [(220, 20, 20), (255, 255, 255), (0, 0, 0), (250, 230, 40), (225, 180, 150)]
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+def test_the_overlay_shows_on_every_ground_and_outlines_the_mask(
+    ground: tuple[int, int, int],
+) -> None:
+    plain = Image.new("RGB", (1024, 512), ground)
+    found = np.asarray(overlay(plain, score([[0.0, 0.0, 0.0, 1.0]], 1.0)), np.int32)
+    assert plain.getpixel((1000, 250)) == ground
+    assert tuple(found[250, 10]) == ground
+    row = found[250, 400:]
+    bright, dark = (row >= 240).all(1), (row <= 15).all(1)
+    assert bright.any()
+    assert dark.any()
+    inside = found[250, 1000]
+    assert tuple(inside) != ground
+    assert np.abs(inside - (253, 231, 37)).max() < 90
+
+
+def corner(probability: float, size: tuple[int, int] = (600, 400)) -> Any:
+    image = Image.new("RGB", size, (90, 120, 90))
+    found = np.asarray(overlay(image, score([[0.0] * 8 + [1.0]] * 6, probability)))
+    return found[: size[1] // 8, : size[0] // 5]
+
+
+def test_the_probability_is_written_whole_in_the_corner_where_there_is_room() -> None:
+    box = corner(0.985)
+    black, white = (box == 0).all(2), (box >= 250).all(2)
+    assert black[0, 0]
+    edge = np.flatnonzero(~black[0])[0]  # no letter touches the edge of its ground
+    assert not white[0].any()
+    assert not white[:, edge - 1].any()
+    assert white.any()
+    assert not np.array_equal(box, corner(0.1))
+    assert (corner(0.985, (20, 8)) == (90, 120, 90)).all()
+
+
+def test_an_image_that_is_no_mask_has_no_outline() -> None:
+    grey = Image.new("RGB", (400, 400), (90, 90, 90))
+    for probability, outlined in ((0.4, False), (0.6, True)):
+        found = np.asarray(overlay(grey, score([[0.0, 0.0, 1.0, 0.0]], probability)))[60:]
+        assert (found == 255).all(2).any() == outlined
 
 
 @pytest.mark.parametrize(
     ("source", "file"),
     [
-        ("a/b.png", "a/b.png.jpg"),
-        ("/etc/x.jpg", "etc/x.jpg.jpg"),
-        ("//tmp/x.jpg", "tmp/x.jpg.jpg"),
-        ("\\\\tmp\\x.jpg", "tmp/x.jpg.jpg"),
-        ("../../up.jpg", "up.jpg-e3df7b5c2322.jpg"),
-        ("a/../../b", "a/b-feddf1677abc.jpg"),
-        ("..\\c.jpg", "c.jpg-11eac58e87eb.jpg"),
-        ("C:\\d.jpg", "C_/d.jpg.jpg"),
-        ("https://h.org/e.jpg", "https_/h.org/e.jpg.jpg"),
-        ("new\nline\udcff.jpg", "new_line_.jpg-3d7331e3bfbb.jpg"),
-        ("nul.jpg", "_nul.jpg-e14d5453e48d.jpg"),
-        ("-", "-.jpg"),
+        ("a/b.png", "a/b.png.heatmap.jpg"),
+        ("/etc/x.jpg", "etc/x.heatmap.jpg"),
+        ("//tmp/x.jpg", "tmp/x.heatmap.jpg"),
+        ("\\\\tmp\\x.jpg", "tmp/x.heatmap.jpg"),
+        ("../../up.jpg", "up-29b18949100a.heatmap.jpg"),
+        ("a/../../b", "a/b-feddf1677abc.heatmap.jpg"),
+        ("..\\c.jpg", "c-4d6ea0d7cccc.heatmap.jpg"),
+        ("C:\\d.jpg", "C_/d.heatmap.jpg"),
+        ("https://h.org/e.jpg", "https_/h.org/e.heatmap.jpg"),
+        ("new\nline\udcff.jpg", "new_line_-fc68aa7edf09.heatmap.jpg"),
+        ("nul.jpg", "_nul-99e624275901.heatmap.jpg"),
+        ("-", "-.heatmap.jpg"),
     ],
 )
 def test_a_picture_is_named_after_its_image_and_stays_in_the_folder(
@@ -131,8 +167,8 @@ def test_predict_writes_a_picture_for_each_image_that_it_can_read(
     result = cli("predict", pictures, "--heatmaps", maps)
     assert result.code == 1
     assert result.out == cli("predict", pictures).out
-    assert sorted(path.name for path in maps.iterdir()) == [f"{c}.jpg.jpg" for c in "acdef"]
-    with Image.open(maps / "a.jpg.jpg") as found, Image.open(pictures / "a.jpg") as image:
+    assert sorted(path.name for path in maps.iterdir()) == [f"{c}.heatmap.jpg" for c in "acdef"]
+    with Image.open(maps / "a.heatmap.jpg") as found, Image.open(pictures / "a.jpg") as image:
         assert found.size == image.size
     result = cli("predict", pictures, "--heatmaps", maps, "--cache", tmp_path / "cache")
     assert (result.code, result.err) == (
@@ -143,25 +179,25 @@ def test_predict_writes_a_picture_for_each_image_that_it_can_read(
 
 def test_an_image_that_comes_twice_has_two_pictures(tmp_path: Path) -> None:
     maps = Overlays(tmp_path)
-    for name in ("p.png", "p.png", "P.png"):
+    for name in ("p.png", "p.png", "P.png", "p.jpg", "p", "p.png.jpg"):
         maps.save(Image.new("RGB", (8, 8)), score([[1.0]], source=name))
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 6
 
 
 def test_a_picture_replaces_another_but_never_a_photo(tmp_path: Path) -> None:
-    photo = tmp_path / "a.jpg"
+    photo = tmp_path / "a.heatmap.jpg"
     Image.new("RGB", (8, 8)).save(photo)
     before = photo.read_bytes()
-    with pytest.raises(DataError, match=r"a\.jpg: exists and is not a heatmap"):
+    with pytest.raises(DataError, match=r"a\.heatmap\.jpg: exists and is not a heatmap"):
         Overlays(tmp_path).save(Image.new("RGB", (8, 8)), score([[1.0]], source="a"))
     assert photo.read_bytes() == before
     for _ in range(2):
         Overlays(tmp_path).save(Image.new("RGB", (8, 8)), score([[1.0]], source="b"))
-    assert sorted(os.listdir(tmp_path)) == ["a.jpg", "b.jpg"]
+    assert sorted(os.listdir(tmp_path)) == ["a.heatmap.jpg", "b.heatmap.jpg"]
 
 
 def test_what_a_kill_left_of_a_picture_goes_with_the_next(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / ".maskspot-12345678.tmp.jpg").write_text("half")
     Overlays(tmp_path).save(Image.new("RGB", (8, 8)), score([[1.0]], source="in/b"))
-    assert os.listdir(tmp_path / "in") == ["b.jpg"]
+    assert os.listdir(tmp_path / "in") == ["b.heatmap.jpg"]

@@ -34,6 +34,6 @@ def test_threads_and_batches_change_no_byte(cli: Any, demo_data: Path, tmp_path:
         output = tmp_path / f"{number}.csv"
         done = cli("predict", demo_data, "--device", "openvino", *options, "-o", output)
         assert done.code == 0
-        assert "scored by default on openvino" in done.err
+        assert "with model 'default' on openvino" in done.err
         results.add(output.read_bytes())
     assert len(results) == 1

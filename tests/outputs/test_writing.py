@@ -69,8 +69,8 @@ def test_a_threshold_adds_a_label_and_counts(written: Callable[..., bytes], tmp_
     rows = table(written(form))
     assert list(rows[0]) == ["image", "target", "label"]
     assert [row["label"] for row in rows] == ["1", "", "0", "1"]
-    assert write_scores(SCORES, form, tmp_path / "x") == Counts(3, 1, above=2, below=1)
-    assert write_scores(SCORES, Form(), tmp_path / "x") == Counts(3, 1, above=0, below=0)
+    assert write_scores(SCORES, form, tmp_path / "x") == Counts(3, 1, masks=2)
+    assert write_scores(SCORES, Form(), tmp_path / "x") == Counts(3, 1, masks=1)
 
 
 @pytest.mark.parametrize("threshold", [None, 0.5])
@@ -179,7 +179,7 @@ def test_a_bad_images_row_is_as_asked(
     form = Form(threshold=0.5, on_error=OnError.parse(policy, False))
     rows = [list(row.values()) for row in table(written(form))]
     assert [row for row in rows if row[0] == "bad.jpg"] == ([expected] if expected else [])
-    assert write_scores(SCORES, form, tmp_path / "x") == Counts(3, 1, above=1, below=2)
+    assert write_scores(SCORES, form, tmp_path / "x") == Counts(3, 1, masks=1)
 
 
 def test_policies_are_checked_as_they_are_read() -> None:

@@ -1,6 +1,7 @@
 """The command line: one file for each command; what is heavy is imported inside it."""
 
 import gc
+import inspect
 import os
 import signal
 import sys
@@ -31,6 +32,8 @@ COMMANDS = {
 }
 """Each command, and the module here that it is in."""
 
+_HELP = ("-h", "--help")
+
 _STOPPED = 128  # exit codes above it are those of a signal
 
 _PATIENCE = 0.5  # seconds that threads have to end: loading a model takes a tenth
@@ -43,20 +46,31 @@ def build(words: Sequence[str] = ()) -> "typer.Typer":
     """
     import typer
 
+    from maskspot.cli.help import Command
     from maskspot.cli.root import root
 
     app = typer.Typer(
         name="maskspot",
         help="How likely is it that this image shows at least one face mask?",
-        epilog="Exit codes: 0 all went well, 1 some images could not be scored, 2 wrong usage, "
+        epilog="maskspot help COMMAND shows the options of a command, with examples.\n\n"
+        "Exit codes: 0 all went well, 1 some images could not be scored, 2 wrong usage, "
         "3 bad data or model, 4 service or network, 130 interrupted.",
         pretty_exceptions_enable=False,
+        suggest_commands=False,  # Click does
+        context_settings={"help_option_names": [*_HELP], "max_content_width": 120},
+        rich_markup_mode=None,
     )
     app.callback()(root)
     first = [word for word in words if not word.startswith("-")][:1]
-    for name in first if first and first[0] in COMMANDS and words[0] != "--help" else COMMANDS:
+    for name in first if first and first[0] in COMMANDS and words[0] not in _HELP else COMMANDS:
         module = import_module(f"maskspot.cli.commands.{COMMANDS[name]}")
-        app.command()(getattr(module, name))
+        command = getattr(module, name)
+        text = inspect.getdoc(command) or ""
+        app.command(
+            cls=Command,
+            short_help=text.partition("\n\n")[0].replace("\n", " "),
+            epilog="\n\n".join(module.EXAMPLES),
+        )(command)
     return app
 
 
@@ -65,13 +79,15 @@ def main() -> NoReturn:
     try:
         _prepare()
         words = sys.argv[1:] or ["--help"]
+        if words[0] == "help":
+            words = [*words[1:2], "--help"]
         if words[0] == "predict":
             # The threads of numpy's linear algebra, which is not used, would spin for a while.
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         code = build(words)(args=words, standalone_mode=False) or 0
         sys.stdout.flush()
     except MaskspotError as error:
-        _say(f"error: {_shown(error)}")
+        _complain(_shown(error))
         code = error.exit_code
     except (BrokenPipeError, SystemExit) as error:
         code = getattr(error, "code", 0) or 0  # of a signal, say
@@ -81,7 +97,7 @@ def main() -> NoReturn:
             code = _STOPPED + 13  # SIGPIPE
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _say(f"error: {where}{error.strerror or error}")
+        _complain(f"{where}{error.strerror or error}")
         code = 3
     except (Exception, KeyboardInterrupt) as error:
         code = _explain(error)
@@ -115,10 +131,10 @@ def _explain(error: BaseException) -> int:
     if ended := _behind(SystemExit, error):  # of a signal, while a module was imported
         return int(getattr(ended, "code", 0) or 0)
     if "can't start new thread" in str(error):
-        _say(f"error: {NoThreadError()}")
+        _complain(str(NoThreadError()))
         return NoThreadError.exit_code
     if hasattr(error, "format_message"):  # Typer's usage errors; their class is private to it
-        _say(f"error: {error.format_message()} (see --help)")
+        _complain(f"{error.format_message()} (see --help)")
         return int(getattr(error, "exit_code", 2))
     raise error
 
@@ -128,7 +144,7 @@ def _interrupted() -> int:
     if can_start_threads():
         _say("interrupted")
         return 130
-    _say(f"error: {NoThreadError()}")
+    _complain(str(NoThreadError()))
     return NoThreadError.exit_code
 
 
@@ -154,6 +170,12 @@ def _say(text: str) -> None:
     from maskspot.cli.console import say
 
     say(text)
+
+
+def _complain(text: str) -> None:
+    from maskspot.cli.console import complain
+
+    complain(text)
 
 
 def _is_behind(kind: type[BaseException], error: BaseException | None) -> bool:

@@ -2,8 +2,8 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from types import NoneType, UnionType
@@ -11,19 +11,25 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from maskspot._version import __version__
 from maskspot.arguments import check_bounds
+from maskspot.cli.console import be_verbose, note
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show only warnings and errors.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel="Output")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Tell what is done, on stderr.")]
 """Options of the command line alone, which several commands have."""
 
 _flags: dict[str, str] = {}
 """The option of each argument, by the argument's name, as commands are built."""
 
-_METAVARS: dict[Any, str] = {int: "N", float: "X", Path: "FILE"}
+_METAVARS: dict[Any, str] = {int: "N", float: "X", str: "NAME", Path: "FILE"}
 
 _OURS = ("flags", "least", "most", "choices")
 """What `arguments.argument` notes and Typer does not know."""
+
+_SHORT = 24
+"""Longest list of choices, in characters, that stands in place of a metavar."""
 
 _ARGUMENT = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
@@ -35,28 +41,30 @@ class Partial:
     Attributes:
         kind: the dataclass.
         only: names of the fields to make options from; none stands for all.
-        panel: heading of these options.
+        panel: heading of these options; None takes those of the fields.
+        panels: headings by the first field below each, in place of `panel`.
     """
 
     kind: type
     only: tuple[str, ...] = ()
     panel: str | None = None
+    panels: Mapping[str, str] = field(default_factory=dict)
 
 
 def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command an option for each field of the dataclasses among its parameters.
 
     Parameters of other types stay as they are. Annotated with `Partial`, a parameter gets a
-    mapping of what was given.
+    mapping of what was given. Each command also gets `--verbose`.
     """
     _flags.clear()
     parameters: list[inspect.Parameter] = []
     builders: dict[str, Callable[[dict[str, Any]], Any]] = {}
     for each in inspect.signature(command, eval_str=True).parameters.values():
-        partial = _partial_of(each.annotation)
-        if partial:
-            chosen = [f for f in fields(partial.kind) if not partial.only or f.name in partial.only]
-            parameters += _parameters(partial.kind, chosen, partial)
+        some = _partial_of(each.annotation)
+        if some:
+            chosen = [f for f in fields(some.kind) if not some.only or f.name in some.only]
+            parameters += _parameters(some.kind, chosen, some)
             builders[each.name] = _collector(chosen)
         elif is_dataclass(each.annotation):
             kind: Any = each.annotation
@@ -65,6 +73,8 @@ def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
         else:
             _flags[each.name] = _own_flag(each)
             parameters.append(each.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters.append(inspect.Parameter("verbose", keyword, default=False, annotation=Verbose))
 
     flags = dict(_flags)
 
@@ -72,6 +82,9 @@ def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def run(**given: Any) -> Any:
         _flags.clear()  # another command may have been built since
         _flags.update(flags)
+        if given.pop("verbose"):
+            be_verbose()
+        note(f"maskspot {__version__}, {command.__name__}")
         return command(**{name: build(given) for name, build in builders.items()}, **given)
 
     del run.__wrapped__  # whose signature Typer would take
@@ -106,9 +119,10 @@ def _partial_of(annotation: Any) -> Partial | None:
 
 
 def _parameters(
-    kind: type, chosen: Iterable[Field[Any]], partial: Partial | None = None
+    kind: type, chosen: Iterable[Field[Any]], some: Partial | None = None
 ) -> Iterator[inspect.Parameter]:
     types = get_type_hints(kind)
+    panel = some.panel if some else None
     for spec in chosen:
         facts = dict(spec.metadata)
         positional = facts.pop("positional", False)
@@ -118,11 +132,12 @@ def _parameters(
         if inner in _METAVARS:
             facts.setdefault("metavar", _METAVARS[inner])
         if choices:
-            facts["help"] = f"{facts['help'].rstrip('.')}: {', '.join(choices)}."
-        if partial:
-            facts["rich_help_panel"] = partial.panel
+            facts |= _of_choices(choices, facts["help"])
+        if some:
+            panel = some.panels.get(spec.name, panel)
+            facts["rich_help_panel"] = panel or facts.get("rich_help_panel")
             facts["show_default"] = _shown_default(spec)
-        default = None if partial else spec.default
+        default = None if some else spec.default
         if default == ():
             default = None
         names = flags or ((f"--{_dashed(spec.name)}",) if default is False else ())
@@ -134,6 +149,23 @@ def _parameters(
             default=inspect.Parameter.empty if default is MISSING else default,
             annotation=Annotated[annotation | None if default is None else annotation, made],
         )
+
+
+def _of_choices(choices: tuple[str, ...], text: str) -> dict[str, Any]:
+    """Return how an option with these choices is shown and completed."""
+    shown: dict[str, Any] = {"metavar": "|".join(choices), "autocompletion": completed(choices)}
+    if len(shown["metavar"]) > _SHORT:
+        shown |= {"metavar": "NAME", "help": f"{text.rstrip('.')}: {', '.join(choices)}."}
+    return shown
+
+
+def completed(choices: Iterable[str]) -> Callable[[str], list[str]]:
+    """Return what completes the beginning of one of these texts."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [each for each in choices if each.startswith(incomplete)]
+
+    return complete
 
 
 def _flag(spec: Field[Any], flags: tuple[str, ...] | None, positional: bool) -> str:

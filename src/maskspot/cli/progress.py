@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
-from maskspot.cli.console import say, warn
+from maskspot.cli.console import note, say, warn
 from maskspot.cli.options import as_options
 from maskspot.errors import visible
 from maskspot.progress import Progress, Step, Total
@@ -21,19 +21,28 @@ _EVERY = 30.0
 
 
 @contextmanager
-def showing(quiet: bool = False) -> Iterator[Progress]:
+def showing(quiet: bool = False, bars: bool = True, failures: bool = True) -> Iterator[Progress]:
     """Give what shows progress on stderr while the context lasts.
 
     Args:
         quiet: show warnings only.
+        bars: show bars on a terminal; there are none where results appear on it meanwhile.
+        failures: show on a terminal what failed; not needed where it is among these results.
     """
-    display = _Quiet() if quiet else _Bars() if sys.stderr.isatty() else _Lines()
+    at_terminal = sys.stderr.isatty()
+    if quiet or (at_terminal and not bars):
+        display = _Quiet(failures or not at_terminal)
+    else:
+        display = _Bars() if at_terminal else _Lines()
     with display.shown():
         yield display
 
 
 class _Quiet:
-    """Shows warnings only."""
+    """Shows warnings only, and what failed."""
+
+    def __init__(self, failures: bool = True) -> None:
+        self._failures = failures
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -41,7 +50,8 @@ class _Quiet:
 
     @contextmanager
     def step(self, name: str, unit: str = "", total: Total = None) -> Iterator[Step]:
-        yield _NoStep()
+        with _timed(name):
+            yield _NoStep()
 
     def say(self, text: str) -> None:
         """Show nothing."""
@@ -50,7 +60,8 @@ class _Quiet:
         warn(as_options(text))
 
     def failed(self, name: str, reason: str) -> None:
-        say(f"{name}: {as_options(reason)}")
+        if self._failures:
+            say(f"{name}: {as_options(reason)}")
 
 
 class _NoStep:
@@ -63,7 +74,8 @@ class _Lines(_Quiet):
 
     @contextmanager
     def step(self, name: str, unit: str = "", total: Total = None) -> Iterator[Step]:
-        yield _LineStep(name, unit, total)
+        with _timed(name):
+            yield _LineStep(name, unit, total)
 
     def say(self, text: str) -> None:
         say(as_options(text))
@@ -91,6 +103,7 @@ class _Bars(_Lines):
     """Shows a bar for each step, and lines above them."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._bars: Bars | None = None
 
     @contextmanager
@@ -107,15 +120,18 @@ class _Bars(_Lines):
     def step(self, name: str, unit: str = "", total: Total = None) -> Iterator[Step]:
         if self._bars is None:
             self._bars = _bars()
-            self._bars.start()
+        self._bars.start()
         known = None if callable(total) else total
         task = self._bars.add_task(name, total=known, unit=unit, note="")
         if callable(total):  # counting a million files takes seconds, which no work waits for
             threading.Thread(target=_count, args=(self._bars, task, total), daemon=True).start()
         try:
-            yield _BarStep(self._bars, task)
+            with _timed(name):
+                yield _BarStep(self._bars, task)
         finally:
             self._bars.remove_task(task)
+            if not self._bars.tasks:
+                self._bars.stop()  # the terminal is free for results
 
 
 class _BarStep:
@@ -124,6 +140,14 @@ class _BarStep:
 
     def update(self, done: float, total: float | None = None, note: str = "") -> None:
         self._bars.update(self._task, completed=done, total=total, note=note)
+
+
+@contextmanager
+def _timed(name: str) -> Iterator[None]:
+    """Log how long a step took."""
+    start = time.monotonic()
+    yield
+    note(f"{name}: {time.monotonic() - start:.1f} s")
 
 
 def _count(bars: "Bars", task: Any, total: Callable[[], float | None]) -> None:
@@ -186,7 +210,7 @@ def _bars() -> "Bars":
     return Bars(
         SpinnerColumn(),
         Description(),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=24, complete_style="cyan", finished_style="cyan", pulse_style="cyan"),
         *(numbers(table_column=Column(no_wrap=True)) for numbers in columns),
         console=Console(file=_terminal()),
         transient=True,

@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 from maskspot._version import __version__
+from maskspot.cli.console import be_verbose
+from maskspot.cli.options import Verbose
 
 
 def _version(wanted: bool) -> None:
@@ -15,14 +17,11 @@ def _version(wanted: bool) -> None:
 
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option("-V", "--version", callback=_version, is_eager=True, help="Show the version."),
     ] = False,
-    verbose: Annotated[
-        bool, typer.Option("-v", "--verbose", help="Tell what is done, on stderr.")
-    ] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Take the options that go before a command."""
     if verbose:
-        import logging
-
-        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+        be_verbose()

@@ -16,16 +16,36 @@ class CompareOptions:
     """
 
     labels: Path | None = argument(
-        None, help="Labels, 0 or 1, by which all models are measured.", metavar="LABELS.CSV"
+        None,
+        help="Labels, 0 or 1, by which all models are measured.",
+        metavar="LABELS.CSV",
+        rich_help_panel="Input",
     )
     images: tuple[str, ...] = argument(
-        (), help="Images of the labels; may be given several times.", metavar="IMAGES"
+        (),
+        help="Images of the labels; may be given several times.",
+        metavar="IMAGES",
+        rich_help_panel="Input",
     )
-    image_column: str | None = argument(None, help="Column of image names in the labels.")
-    target_column: str | None = argument(None, help="Column of labels, 0 or 1.")
-    rounds: int = argument(20, help="Rounds of measuring the latency.", least=1, most=10_000)
+    image_column: str | None = argument(
+        None, help="Column of image names in the labels.", rich_help_panel="Input"
+    )
+    target_column: str | None = argument(
+        None, help="Column of labels, 0 or 1.", rich_help_panel="Input"
+    )
+    rounds: int = argument(
+        20,
+        help="Rounds of measuring the latency.",
+        least=1,
+        most=10_000,
+        rich_help_panel="Measurement",
+    )
     resamples: int = argument(
-        2000, help="Samples of the bootstrap; 0 gives no intervals.", least=0, most=1_000_000
+        2000,
+        help="Samples of the bootstrap; 0 gives no intervals.",
+        least=0,
+        most=1_000_000,
+        rich_help_panel="Measurement",
     )
 
     def __post_init__(self) -> None:
@@ -52,10 +72,10 @@ class BackboneTraining:
         metavar="NAME,NAME,...",
     )
     data: tuple[Path, ...] = argument(
-        (), help="Folder of labelled images to train on; may be given several times."
+        (), help="Folder of labelled images to train on; may be given several times.", metavar="DIR"
     )
     name: str = argument("compare", help="Runs are named NAME-BACKBONE.")
-    runs: Path = argument(Path("runs"), help="Folder that runs are kept in.")
+    runs: Path = argument(Path("runs"), help="Folder that runs are kept in.", metavar="DIR")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "backbones", several(self.backbones))

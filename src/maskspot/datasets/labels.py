@@ -55,10 +55,21 @@ class Layout:
         positive: the class folder whose images show masks.
     """
 
-    labels: str | None = argument(None, help="CSV of labels, in the folder or elsewhere.")
-    image_column: str | None = argument(None, help="Column of image names in the CSV of labels.")
-    target_column: str | None = argument(None, help="Column of labels, 0 or 1, in that CSV.")
-    positive: str | None = argument(None, help="Class folder whose images show masks.")
+    labels: str | None = argument(
+        None,
+        help="CSV of labels, in the folder or elsewhere.",
+        metavar="FILE",
+        rich_help_panel="Labels",
+    )
+    image_column: str | None = argument(
+        None, help="Column of image names in the CSV of labels.", rich_help_panel="Labels"
+    )
+    target_column: str | None = argument(
+        None, help="Column of labels, 0 or 1, in that CSV.", rich_help_panel="Labels"
+    )
+    positive: str | None = argument(
+        None, help="Class folder whose images show masks.", rich_help_panel="Labels"
+    )
 
 
 def read_folders(folders: Iterable[Path], layout: Layout | None = None) -> list[Labelled]:

@@ -121,7 +121,7 @@ def run_on_ray(job: PredictJob, cluster: Cluster, progress: Progress = SILENT) -
         for each in score_partitions(partitions, work, cluster.address, job.workers.threads):
             scored, failed, files = scored + each.scored, failed + each.failed, files + 1
             step.update(scored + failed)
-    return Counts(scored, failed, 0, 0, model=predictor.info.name, device="ray", files=files)
+    return Counts(scored, failed, None, model=predictor.info.name, device="ray", files=files)
 
 
 def score_partitions(

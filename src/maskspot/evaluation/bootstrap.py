@@ -28,8 +28,9 @@ class Estimate:
 
     Attributes:
         value: the metric of the images.
-        low: 2.5th percentile of the samples in which the metric is defined.
-        high: 97.5th percentile of these samples.
+        low: lower end: the 2.5th percentile of the samples in which the metric is defined, if
+            `intervals` has no better one for it.
+        high: upper end, likewise.
     """
 
     value: float

@@ -1,12 +1,14 @@
 """Metrics of probabilities with intervals: overall, by slice, and against another model."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskspot.evaluation.bootstrap import Estimate, Statistics, estimates, mean_of
+from maskspot.evaluation.intervals import basic, wilson
 from maskspot.evaluation.metrics import (
     Array,
     Groups,
@@ -139,7 +141,9 @@ def evaluate(
     against: ArrayLike | None = None,
     question: Question | None = None,
 ) -> Assessment:
-    """Compute metrics of probabilities, with 95 % bootstrap intervals.
+    """Compute metrics of probabilities, with 95 % intervals.
+
+    Those of shares, such as the accuracy, are Wilson's; the others come from a bootstrap.
 
     Args:
         targets: 0 or 1, (N,).
@@ -177,23 +181,29 @@ def assess(targets: ArrayLike, probabilities: ArrayLike, question: Question) -> 
         found["average_precision"] = average_precision_of(groups)
         found["best_threshold"] = thresholds[_costs(groups, question.costs, thresholds).argmin(1)]
         for key, cut in cuts.items():
-            rates = _rates(weights, t == 1, p >= cut, question.costs)
-            found |= {f"{key} {name}": value for name, value in rates.items()}
+            found[f"{key} cost"] = _cost(weights, t == 1, p >= cut, question.costs)
         return found
 
     found = estimates(statistics, t, question.resamples, question.seed)
+    found["ece"] = basic(found["ece"])
+
+    def share(part: int, total: int) -> Estimate:
+        estimate = wilson(part, total)
+        return estimate if question.resamples else replace(estimate, low=math.nan, high=math.nan)
 
     def confusion(key: str) -> Confusion:
         tp, fp, fn, tn = (int(cell.sum()) for cell in _cells(t == 1, p >= cuts[key]))
-        names = ("precision", "recall", "specificity", "cost")
-        return Confusion(cuts[key], tp, fp, fn, tn, *(found[f"{key} {name}"] for name in names))
+        shares = share(tp, tp + fp), share(tp, tp + fn), share(tn, tn + fp)
+        return Confusion(cuts[key], tp, fp, fn, tn, *shares, found[f"{key} cost"])
 
+    at = confusion("at")
+    found["accuracy"] = share(at.true_positives + at.true_negatives, len(t))
     names = ("log_loss", "accuracy", "auc", "average_precision", "brier", "ece", "best_threshold")
     return Quality(
         images=len(t),
         masks=int(t.sum()),
         log_loss_clipped=log_loss(t, p),
-        confusion=confusion("at"),
+        confusion=at,
         best=confusion("best"),
         **{name: found[name] for name in names},
     )
@@ -246,17 +256,10 @@ def _cells(mask: Booleans, yes: Booleans) -> tuple[Booleans, ...]:
     return yes & mask, yes & ~mask, ~yes & mask, ~yes & ~mask
 
 
-def _rates(
-    weights: Array, mask: Booleans, yes: Booleans, cost: tuple[float, ...]
-) -> dict[str, Array]:
-    tp, fp, fn, tn = (weights @ cell for cell in _cells(mask, yes))
-    with np.errstate(invalid="ignore"):
-        return {
-            "precision": tp / (tp + fp),
-            "recall": tp / (tp + fn),
-            "specificity": tn / (tn + fp),
-            "cost": (cost[0] * fp + cost[1] * fn) / weights.sum(1),
-        }
+def _cost(weights: Array, mask: Booleans, yes: Booleans, cost: tuple[float, ...]) -> Array:
+    """Return the mean cost of the errors in each sample, (B,)."""
+    _, fp, fn, _ = (weights @ cell for cell in _cells(mask, yes))
+    return np.asarray((cost[0] * fp + cost[1] * fn) / weights.sum(1))
 
 
 def _thresholds(p: Array, cost: tuple[float, ...]) -> Array:

@@ -32,6 +32,15 @@ WatchLabelled = Callable[[Image, Score, int], None]
 
 
 @dataclass(frozen=True)
+class Wrong:
+    """An image with its label, and a probability that is far from it."""
+
+    image: str
+    target: int
+    probability: float
+
+
+@dataclass(frozen=True)
 class Evaluation(Assessment):
     """What `evaluate_model` returns.
 
@@ -52,6 +61,14 @@ class Evaluation(Assessment):
     targets: Mapping[str, int]
     probabilities: Mapping[str, float]
     failures: Mapping[str, str]
+
+    def worst(self, count: int) -> list[Wrong]:
+        """Return the images whose probability is farthest from their label, the worst first."""
+        order = sorted(self.targets, key=lambda name: -abs(self._gap(name)))
+        return [Wrong(n, self.targets[n], self.probabilities[n]) for n in order[:count]]
+
+    def _gap(self, name: str) -> float:
+        return self.targets[name] - self.probabilities[name]
 
 
 def evaluate_model(

@@ -22,18 +22,26 @@ class Question:
     """
 
     threshold: float = argument(
-        0.5, help="Probability from which an image counts as a mask.", least=0, most=1
+        0.5,
+        help="Probability from which an image counts as a mask.",
+        least=0,
+        most=1,
+        rich_help_panel="Metrics",
     )
     cost: str = argument(
-        "1:1", help="Costs of a false alarm and of a missed mask.", metavar="FP:FN"
+        "1:1",
+        help="Costs of a false alarm and of a missed mask.",
+        metavar="FP:FN",
+        rich_help_panel="Metrics",
     )
     resamples: int = argument(
         2000,
         help="Samples of the bootstrap; 0 computes no intervals.",
         least=0,
         most=1_000_000,
+        rich_help_panel="Metrics",
     )
-    seed: int = argument(0, help="Seed of the bootstrap.", least=0)
+    seed: int = argument(0, help="Seed of the bootstrap.", least=0, rich_help_panel="Metrics")
 
     def __post_init__(self) -> None:
         check_bounds(self)

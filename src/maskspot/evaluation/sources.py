@@ -28,13 +28,19 @@ class LabelFiles:
         help="CSV of labels, 0 or 1.", metavar="LABELS.CSV", positional=True, show_default=False
     )
     slices: Path | None = argument(
-        None, help="CSV with more columns about the images, to slice by."
+        None, help="CSV with more columns about the images, to slice by.", rich_help_panel="Labels"
     )
     by: tuple[str, ...] = argument(
-        (), help="Column of that CSV to compute the metrics by; may be given several times."
+        (),
+        help="Column of that CSV to compute the metrics by; may be given several times.",
+        rich_help_panel="Labels",
     )
-    image_column: str | None = argument(None, help="Column of image names in the CSV of labels.")
-    target_column: str | None = argument(None, help="Column of labels in the CSV of labels.")
+    image_column: str | None = argument(
+        None, help="Column of image names in the CSV of labels.", rich_help_panel="Labels"
+    )
+    target_column: str | None = argument(
+        None, help="Column of labels in the CSV of labels.", rich_help_panel="Labels"
+    )
 
     def __post_init__(self) -> None:
         make_paths(self, "labels", "slices")
@@ -60,14 +66,19 @@ class PredictionSource:
         None,
         help="CSV or JSON Lines of predictions to evaluate, instead of images to score.",
         flags=("-p", "--predictions"),
+        rich_help_panel="Predictions",
     )
     model: str | os.PathLike[str] | None = argument(
         None,
         help="Model file, or the name of a shipped model.",
         flags=("-m", "--model"),
+        metavar="MODEL",
         show_default=DEFAULT,
+        rich_help_panel="Predictions",
     )
-    against: Path | None = argument(None, help="Another model's predictions, to compare with.")
+    against: Path | None = argument(
+        None, help="Another model's predictions, to compare with.", rich_help_panel="Predictions"
+    )
 
     def __post_init__(self) -> None:
         make_paths(self, "predictions", "against")

@@ -41,11 +41,13 @@ class Selection:
         None,
         help="File that lists the images, one per line; - is standard input.",
         flags=("--from",),
+        metavar="FILE",
         rich_help_panel=_PANEL,
     )
     column: str | None = argument(
         None,
         help="Column of the list that has the images, if it is a CSV.",
+        metavar="NAME",
         rich_help_panel=_PANEL,
     )
 

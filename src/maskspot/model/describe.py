@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from maskspot.model.predictor import Predictor
-from maskspot.model.shipped import find_model, shipped
+from maskspot.model.shipped import MEASURED, find_model, shipped
 
 
 def describe(model: str) -> dict[str, Any]:
@@ -19,12 +19,14 @@ def describe(model: str) -> dict[str, Any]:
     """
     predictor, file = Predictor(model), find_model(model)
     card = file.with_suffix(".md")
+    measured = MEASURED.get(model) if model in shipped() else None
     return {
         **asdict(predictor.info),
         "id": predictor.id,
         "file": str(file),
         "bytes": file.stat().st_size,
         "heatmap": predictor.has_heatmap,
+        "measured": measured and asdict(measured),
         "card": str(card) if model in shipped() and card.is_file() else None,
     }
 

@@ -23,6 +23,7 @@ class LoadOptions:
         None,
         help="Model file, or the name of a shipped model.",
         flags=("-m", "--model"),
+        metavar="MODEL",
         show_default=DEFAULT,
         rich_help_panel=_MODEL,
     )
@@ -34,7 +35,8 @@ class LoadOptions:
     )
     device: str = argument(
         "auto",
-        help="cpu, cuda, tensorrt, rocm, directml, coreml or openvino; auto takes any accelerator.",
+        help="Where the network runs; auto takes any accelerator.",
+        choices=("auto", "cpu", "cuda", "tensorrt", "rocm", "directml", "coreml", "openvino"),
         rich_help_panel=_SPEED,
     )
     batch_size: int | None = argument(

@@ -34,6 +34,14 @@ def is_sound(values: "Sequence[object]") -> bool:
     )
 
 
+def percentage(probability: float) -> str:
+    """Return a probability in per cent; only exactly 0 and 1 look like certainty."""
+    text = f"{100 * probability:.1f} %"
+    if text == "100.0 %" and probability < 1:
+        return ">99.9 %"
+    return "<0.1 %" if text == "0.0 %" and probability > 0 else text
+
+
 def _is_number(value: object) -> bool:
     return type(value) in (int, float) and 0 <= cast("float", value) < math.inf
 

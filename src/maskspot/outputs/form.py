@@ -18,6 +18,9 @@ _PANEL = "Output"
 
 HEADER = ("image", "target")
 
+DEFAULT_THRESHOLD = 0.5
+"""Probability from which an image counts as a mask where no threshold is given."""
+
 _STATUS = ("status", "error")
 _DETAILS = ("width", "height", "format", "milliseconds")
 """Fields of a `Score` that are columns: of every form but the plain CSV, and of `details`."""
@@ -129,6 +132,11 @@ class Form:
                     argument=name,
                 )
 
+    def is_mask(self, score: Score) -> bool:
+        """Say whether a score is at or above the threshold, or 0.5 without one."""
+        cut = DEFAULT_THRESHOLD if self.threshold is None else self.threshold
+        return score.probability is not None and score.probability >= cut
+
     @property
     def columns(self) -> tuple[str, ...]:
         """The names of its columns."""
@@ -171,8 +179,9 @@ class FormOptions:
 
     format: str | None = argument(
         None,
-        help="csv, jsonl or parquet.",
-        show_default="by the ending of the output, else csv",
+        help="Format of the output.",
+        choices=FORMATS,
+        show_default="by the ending of the output",
         rich_help_panel=_PANEL,
     )
     details: bool = argument(
@@ -189,7 +198,8 @@ class FormOptions:
     on_error: str | None = argument(
         None,
         help="What an image that cannot be scored becomes: blank (a row without a probability), "
-        "skip (no row), fail (no output) or fill=VALUE.",
+        "skip (no row), fail (no output), or a row with the probability P.",
+        metavar="blank|skip|fail|fill=P",
         show_default="blank; fail with --sample",
         rich_help_panel=_PANEL,
     )

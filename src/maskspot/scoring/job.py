@@ -14,7 +14,7 @@ from maskspot.inputs.selection import Selection
 from maskspot.model.loading import LoadOptions
 from maskspot.outputs.destination import Destination
 from maskspot.outputs.form import Form, FormOptions
-from maskspot.progress import SILENT, Progress, Step
+from maskspot.progress import SILENT, Progress, Total
 from maskspot.scoring.workers import Workers
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from maskspot.model.score import Score
     from maskspot.outputs.conflicts import OutputFiles
     from maskspot.outputs.journal import Journal
-    from maskspot.outputs.writing import Counts
+    from maskspot.outputs.writing import Counts, Show
     from maskspot.reporting.predictions import PredictionReport
     from maskspot.scoring.pipeline import Scorer
 
@@ -53,12 +53,25 @@ class PredictJob:
     def __post_init__(self) -> None:
         make_paths(self, "cache")
 
-    def run(self, progress: Progress = SILENT, watch: "Watch | None" = None) -> "Counts":
+    @property
+    def streams(self) -> bool:
+        """Whether rows are written as they come, and not when all images are scored."""
+        to, form = self.destination, self.form
+        return not (to.path or form.sample or to.sort or form.on_error == "fail")
+
+    def run(
+        self,
+        progress: Progress = SILENT,
+        watch: "Watch | None" = None,
+        show: "Show | None" = None,
+    ) -> "Counts":
         """Score the images and write the results; what is finished survives a stop.
 
         Args:
             progress: is told how far it is, and which images fail.
             watch: called from several threads with each image that was scored, and its score.
+            show: called with each score, in the order of the output, in place of writing it to
+                standard output.
 
         Raises:
             UsageError: arguments that exclude one another, or are invalid.
@@ -78,7 +91,7 @@ class PredictJob:
         form = replace(form, model=predictor.id)
         run = _Run(self, predictor, form, progress)
         return replace(
-            run.score(items, watch),
+            run.score(items, watch, show),
             passed=dict(passed),
             model=predictor.info.name,
             device=predictor.device,
@@ -141,18 +154,17 @@ class _Run:
             "max_pixels": predictor.max_pixels,
         }
 
-    def score(self, items: "Iterable[Item]", watch: "Watch | None") -> "Counts":
+    def score(
+        self, items: "Iterable[Item]", watch: "Watch | None", show: "Show | None"
+    ) -> "Counts":
         from maskspot.outputs.writing import write_scores
         from maskspot.scoring.pipeline import resumed, score
 
         to, form, predictor = self._to, self._form, self._predictor
-        # Without a file to go on with and anything to wait for, rows are written as they come.
-        whole = bool(to.path or form.sample or to.sort or form.on_error.kind == "fail")
         with ExitStack() as stack:
-            journal = stack.enter_context(self._journal()) if whole else None
+            journal = None if self._job.streams else stack.enter_context(self._journal())
             finished = journal.finished() if journal else ()
             total = len(form.sample.names) if form.sample else self._job.selection.count
-            step = stack.enter_context(self._progress.step("scoring", "images", total))
             scores = score(
                 self._scorer(stack),
                 resumed(items, finished, rescore=bool(to.report)),  # it shows all images
@@ -161,12 +173,12 @@ class _Run:
                 heatmap=bool(to.heatmaps or (to.report and predictor.has_heatmap)),
                 watch=_watch_all(self._watchers(watch)),
             )
-            scores = _told(scores, step, self._progress)
+            scores = _told(scores, total, self._progress)
             scores = self._report.count(scores) if self._report else scores
             if journal is None:
-                counts = write_scores(scores, form, None)
+                counts = write_scores(scores, form, None, show)
             else:
-                counts = self._write_whole(scores, journal)
+                counts = self._write_whole(scores, journal, show)
         self._write_report(counts)
         return counts
 
@@ -207,14 +219,17 @@ class _Run:
         if watch:
             yield watch
 
-    def _write_whole(self, scores: "Iterable[Score]", journal: "Journal") -> "Counts":
+    def _write_whole(
+        self, scores: "Iterable[Score]", journal: "Journal", show: "Show | None"
+    ) -> "Counts":
         """Keep each score in the journal, and write the output when all are finished."""
         from maskspot.outputs.writing import sorted_scores, write_scores
 
-        to = self._to
+        to, masks = self._to, 0
         try:
             for each in scores:
                 journal.write(each)
+                masks += self._form.is_mask(each)
             if to.path and journal.failed == journal.count:
                 count = journal.count
                 journal.remove()  # there is nothing in it to go on with
@@ -223,7 +238,7 @@ class _Run:
                 )
             self._form.on_error.check(journal.failed, journal.count)
             rows = sorted_scores(journal, to.top) if to.sort else journal.rows()
-            counts = write_scores(rows, self._form, to.path)
+            counts = write_scores(rows, self._form, to.path, show)
         except BaseException:
             if to.path and journal.count and journal.path_for(to.path).exists():
                 self._progress.failed(
@@ -231,7 +246,8 @@ class _Run:
                 )
             raise
         # Of all images, not only of those that `top` leaves.
-        counts = replace(counts, scored=journal.count - journal.failed, failed=journal.failed)
+        scored = journal.count - journal.failed
+        counts = replace(counts, scored=scored, failed=journal.failed, masks=masks)
         journal.remove()
         return counts
 
@@ -268,13 +284,14 @@ def _watch_all(watchers: "Iterable[Watch]") -> "Watch | None":
     return watch
 
 
-def _told(scores: "Iterable[Score]", step: Step, progress: Progress) -> "Iterator[Score]":
-    """Pass scores on, and report each."""
-    for done, each in enumerate(scores, 1):
-        if each.error is not None:
-            progress.failed(each.source, each.error)
-        step.update(done)
-        yield each
+def _told(scores: "Iterable[Score]", total: Total, progress: Progress) -> "Iterator[Score]":
+    """Pass scores on, and report each; the step ends with the last, before rows are shown."""
+    with progress.step("scoring", "images", total) as step:
+        for done, each in enumerate(scores, 1):
+            if each.error is not None:
+                progress.failed(each.source, each.error)
+            step.update(done)
+            yield each
 
 
 def _warn_of_two_runtimes(progress: Progress) -> None:

@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 WEIGHTS = ("imagenet", "noisy-student", "maskspot", "none")
 """What `weights` may be besides the name of a file."""
 
+SECTIONS = {
+    "backbone": "Network and input",
+    "epochs": "Optimisation",
+    "rotation": "Augmentation",
+    "boxes": "Boxes and teachers",
+    "folds": "Folds, sources and validation",
+    "labels": "Labels",
+}
+"""Headings of the settings, by the first setting below each."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -30,8 +40,12 @@ class Settings:
     """
 
     backbone: str = argument("efficientnet-b0", help="Network.", choices=tuple(BACKBONES))
-    weights: str = argument("imagenet", help=f"Starting weights: {', '.join(WEIGHTS)}, or a file.")
-    init: str | None = argument(None, help="Run whose network it starts from, in place of weights.")
+    weights: str = argument(
+        "imagenet", metavar="NAME|FILE", help=f"Starting weights: {', '.join(WEIGHTS)}, or a file."
+    )
+    init: str | None = argument(
+        None, metavar="RUN", help="Run whose network it starts from, in place of weights."
+    )
     head_first: bool = argument(True, help="Fit the last layer to the starting features first.")
     size: int = argument(256, help="Side of the square input, in pixels.", least=32, most=4096)
     fit: str = argument("squash", help="How an image becomes square.", choices=("squash", "pad"))
@@ -136,7 +150,9 @@ class Settings:
         0, help="Side of the images that augmentation cuts from, in pixels; 0 is size.", most=4096
     )
 
-    boxes: str | None = argument(None, help="CSV of face boxes, in the data's folder or anywhere.")
+    boxes: str | None = argument(
+        None, metavar="FILE", help="CSV of face boxes, in the data's folder or anywhere."
+    )
     box_crops: float = argument(
         0.5,
         help="Share of images with boxes shown as a crop, labelled by the faces in it.",
@@ -149,7 +165,9 @@ class Settings:
     )
     heatmap: float = argument(0.0, help="Weight of the loss of where masks are; needs boxes.")
     teacher: str | None = argument(
-        None, help="Model file, or run with folds, whose probabilities it learns from too."
+        None,
+        metavar="MODEL|RUN",
+        help="Model file, or run with folds, whose probabilities it learns from too.",
     )
     teacher_weight: float = argument(0.5, help="Share of the teacher in each label.", most=1)
 
@@ -163,14 +181,18 @@ class Settings:
         help="Columns of sources.csv that must not predict the label, such as source,kind.",
     )
     repeat: str | None = argument(
-        None, help="Run with folds whose false positives are shown twice in each epoch."
+        None,
+        metavar="RUN",
+        help="Run with folds whose false positives are shown twice in each epoch.",
     )
     validation: float = argument(
         0.2, help="Share of images held back, stratified by label.", least=1e-6, most=0.9
     )
     seed: int = argument(0, help="Seed of split, augmentation and weights.", most=2**31)
 
-    labels: str | None = argument(None, help="CSV of labels, if it has no usual name.")
+    labels: str | None = argument(
+        None, metavar="FILE", help="CSV of labels, if it has no usual name."
+    )
     image_column: str | None = argument(None, help="Its column of image names.")
     target_column: str | None = argument(None, help="Its column of labels, 0 or 1.")
     positive: str | None = argument(None, help="Class folder whose images show masks.")

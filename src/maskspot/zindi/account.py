@@ -30,13 +30,28 @@ class ZindiAccount:
     signing in. It is looked for when it is first needed.
     """
 
-    competition: str = argument(COMPETITION, help="Name of the competition in its web address.")
-    url: str = argument(BASE_URL, help="Address of Zindi's API.", envvar="MASKSPOT_ZINDI_URL")
-    token_file: Path | None = argument(
-        None, help="File that holds your token.", show_default="MASKSPOT_ZINDI_TOKEN"
+    competition: str = argument(
+        COMPETITION, help="Name of the competition in its web address.", rich_help_panel="Account"
     )
-    user: str | None = argument(None, help="Sign in as this user; asks for the password.")
-    keep_token: bool = argument(False, help="Keep the token in your configuration folder.")
+    url: str = argument(
+        BASE_URL,
+        help="Address of Zindi's API.",
+        envvar="MASKSPOT_ZINDI_URL",
+        metavar="URL",
+        rich_help_panel="Account",
+    )
+    token_file: Path | None = argument(
+        None,
+        help="File that holds your token.",
+        show_default="MASKSPOT_ZINDI_TOKEN",
+        rich_help_panel="Account",
+    )
+    user: str | None = argument(
+        None, help="Sign in as this user; asks for the password.", rich_help_panel="Account"
+    )
+    keep_token: bool = argument(
+        False, help="Keep the token in your configuration folder.", rich_help_panel="Account"
+    )
 
     def __post_init__(self) -> None:
         make_paths(self, "token_file")

@@ -31,9 +31,14 @@ class FetchSource:
         (),
         help="Take an archive or a CSV from disk, or all of a folder; may be repeated.",
         flags=("--from",),
+        rich_help_panel="Input",
     )
-    demo: bool = argument(False, help="Draw a small data set instead; needs no network.")
-    seed: int = argument(0, help="Seed of the drawings of the demo.", least=0)
+    demo: bool = argument(
+        False, help="Draw a small data set instead; needs no network.", rich_help_panel="Input"
+    )
+    seed: int = argument(
+        0, help="Seed of the drawings of the demo.", least=0, rich_help_panel="Input"
+    )
 
     def __post_init__(self) -> None:
         make_paths(self, "sources")

@@ -15,6 +15,11 @@ from maskspot.datasets.labels import Layout
 if TYPE_CHECKING:
     from maskspot.checking.check import DataCheck
 
+EXAMPLES = (
+    "maskspot check photos",
+    "maskspot check photos --report problems.html -o problems.csv",
+)
+
 
 @with_options
 def check(
@@ -28,14 +33,27 @@ def check(
             help="CSV of out-of-fold probabilities, as train --folds writes it, to find wrong "
             "labels; may be given several times, for their mean.",
             show_default=False,
+            metavar="FILE",
+            rich_help_panel="Input",
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="CSV to write every problem to.")
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="CSV to write every problem to.",
+            metavar="FILE",
+            rich_help_panel="Output",
+        ),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="HTML file to write: every problem with its images."),
+        typer.Option(
+            help="HTML file to write: every problem with its images.",
+            metavar="FILE",
+            rich_help_panel="Output",
+        ),
     ] = None,
     layout: Layout,
     as_json: AsJson = False,

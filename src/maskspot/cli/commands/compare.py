@@ -23,6 +23,11 @@ _ENDINGS = (".png", ".svg", ".pdf")
 _PANEL = "Training, with --train"
 _SETTINGS = ("weights", "size", "epochs", "folds", "seed")
 
+EXAMPLES = (
+    "maskspot compare default fast",
+    "maskspot compare default fast -o models.svg",
+)
+
 
 @with_options
 def compare(
@@ -35,7 +40,14 @@ def compare(
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Plot to write: .png, .svg or .pdf.")
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Plot to write: .png, .svg or .pdf.",
+            metavar="FILE",
+            rich_help_panel="Output",
+        ),
     ] = None,
     *,
     options: CompareOptions,
@@ -43,7 +55,9 @@ def compare(
     config: Annotated[
         Path | None,
         typer.Option(
-            help="TOML or JSON file of settings; options override it.", rich_help_panel=_PANEL
+            help="TOML or JSON file of settings; options override it.",
+            metavar="FILE",
+            rich_help_panel=_PANEL,
         ),
     ] = None,
     settings: Annotated[Mapping[str, Any], Partial(Settings, only=_SETTINGS, panel=_PANEL)],

@@ -17,6 +17,11 @@ from maskspot.evaluation.sources import LabelFiles, PredictionSource
 if TYPE_CHECKING:
     from maskspot.evaluation.evaluate_model import Evaluation
 
+EXAMPLES = (
+    "maskspot evaluate photos/train_labels.csv photos/images --worst 10",
+    "maskspot evaluate photos/train_labels.csv photos/images --report quality.html",
+)
+
 
 @with_options
 def evaluate(
@@ -34,8 +39,21 @@ def evaluate(
     question: Question,
     report: Annotated[
         Path | None,
-        typer.Option(help="HTML file to write: curves, a gallery of errors, the model's card."),
+        typer.Option(
+            help="HTML file to write: curves, a gallery of errors, the model's card.",
+            metavar="FILE",
+            rich_help_panel="Output",
+        ),
     ] = None,
+    worst: Annotated[
+        int,
+        typer.Option(
+            help="List the N images that are most wrong.",
+            metavar="N",
+            min=0,
+            rich_help_panel="Output",
+        ),
+    ] = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> int:
@@ -74,19 +92,20 @@ def evaluate(
     for name, reason in evaluation.failures.items():
         say(f"{name}: left out: {reason}")
     if as_json:
-        print(json.dumps(_values(evaluation), indent=2, allow_nan=False))
+        print(json.dumps(_values(evaluation, worst), indent=2, allow_nan=False))
     else:
         from maskspot.cli.tables.evaluation import show
 
-        show(evaluation)
+        show(evaluation, worst)
     return 1 if evaluation.failures else 0
 
 
-def _values(evaluation: "Evaluation") -> object:
+def _values(evaluation: "Evaluation", worst: int) -> object:
     """Return what JSON says."""
     found = {
         "quality": dataclasses.asdict(evaluation.quality),
         "slices": [dataclasses.asdict(each) for each in evaluation.slices],
         "comparison": evaluation.comparison and dataclasses.asdict(evaluation.comparison),
+        "worst": [dataclasses.asdict(each) for each in evaluation.worst(worst)],
     }
     return plain_values({"of": evaluation.of, "left_out": len(evaluation.failures), **found})

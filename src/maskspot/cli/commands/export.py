@@ -15,13 +15,21 @@ if TYPE_CHECKING:
     from maskspot.exporting.export import ExportResult
     from maskspot.model.info import ModelInfo
 
+EXAMPLES = (
+    "maskspot export runs/mine -o model.onnx",
+    "maskspot export runs/mine -o small.onnx --int8",
+)
+
 
 @with_options
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.", show_default=False)],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Model file to write.")] = Path(
-        "model.onnx"
-    ),
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="Model file to write.", metavar="FILE", rich_help_panel="Output"
+        ),
+    ] = Path("model.onnx"),
     *,
     options: ExportOptions,
     quiet: Quiet = False,

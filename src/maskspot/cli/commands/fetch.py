@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 SHOWN = 10
 """Number of missing, extra and unreadable images that the summary lists, of each kind."""
 
+EXAMPLES = (
+    "maskspot fetch --demo demo",
+    "maskspot fetch data",
+    "maskspot fetch data --from downloads",
+)
+
 
 @with_options
 def fetch(
@@ -25,9 +31,19 @@ def fetch(
     *,
     source: FetchSource,
     image_column: Annotated[
-        str | None, typer.Option(help="Column of the image names in the labels.")
+        str | None,
+        typer.Option(
+            help="Column of the image names in the labels.",
+            metavar="NAME",
+            rich_help_panel="Labels",
+        ),
     ] = None,
-    target_column: Annotated[str | None, typer.Option(help="Column of the labels, 0 or 1.")] = None,
+    target_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of the labels, 0 or 1.", metavar="NAME", rich_help_panel="Labels"
+        ),
+    ] = None,
     quiet: Quiet = False,
     account: ZindiAccount,
 ) -> int:

@@ -6,9 +6,15 @@ from typing import Annotated
 import typer
 
 from maskspot.cli.console import warn
-from maskspot.cli.options import AsJson
+from maskspot.cli.options import AsJson, with_options
+
+EXAMPLES = (
+    "maskspot info",
+    "maskspot info default",
+)
 
 
+@with_options
 def info(
     model: Annotated[
         str | None,
@@ -18,7 +24,7 @@ def info(
 ) -> None:
     """Describe a model file, the devices of this machine, and the installed versions.
 
-    Without a model, the shipped ones are listed.
+    Without a model, it shows how good and how costly the shipped ones are, and when to take which.
     """
     from maskspot.model.describe import describe
     from maskspot.model.machine import describe_machine

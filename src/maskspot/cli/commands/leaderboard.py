@@ -17,10 +17,20 @@ if TYPE_CHECKING:
 
     from maskspot.zindi.leaderboard import Leaderboard
 
+EXAMPLES = (
+    "maskspot leaderboard",
+    "maskspot leaderboard --top 50 --json",
+)
+
 
 @with_options
 def leaderboard(
-    top: Annotated[int, typer.Option(min=1, max=10_000, help="Number of rows to show.")] = 10,
+    top: Annotated[
+        int,
+        typer.Option(
+            min=1, max=10_000, help="Number of rows to show.", metavar="N", rich_help_panel="Output"
+        ),
+    ] = 10,
     as_json: AsJson = False,
     *,
     account: ZindiAccount,

@@ -4,6 +4,11 @@ from maskspot.cli.options import Quiet, with_options
 from maskspot.cli.progress import showing
 from maskspot.serving.options import ServedModel, ServeOptions
 
+EXAMPLES = (
+    "maskspot serve",
+    "maskspot serve -m fast --port 8080",
+)
+
 
 @with_options
 def serve(model: ServedModel, options: ServeOptions, quiet: Quiet = False) -> int:

@@ -7,11 +7,19 @@ from typing import Annotated, Any
 import typer
 
 from maskspot.cli.console import say
-from maskspot.cli.options import Partial, Quiet, with_options
+from maskspot.cli.options import Partial, Quiet, completed, with_options
 from maskspot.cli.progress import showing
 from maskspot.errors import UsageError
 from maskspot.training.presets import PRESETS, resolve
-from maskspot.training.settings import Settings
+from maskspot.training.settings import SECTIONS, Settings
+
+_RUN = "Run"
+
+EXAMPLES = (
+    "maskspot train photos --name mine",
+    "maskspot train photos --folds 5 --epochs 20",
+    "maskspot train --resume runs/mine",
+)
 
 
 @with_options
@@ -27,30 +35,51 @@ def train(
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option(help="Name of the run.", show_default="the backbone and a number"),
+        typer.Option(
+            help="Name of the run.",
+            metavar="NAME",
+            show_default="the backbone and a number",
+            rich_help_panel=_RUN,
+        ),
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Folder that runs are kept in.")] = Path("runs"),
+    runs: Annotated[
+        Path,
+        typer.Option(help="Folder that runs are kept in.", metavar="DIR", rich_help_panel=_RUN),
+    ] = Path("runs"),
     resume: Annotated[
         Path | None,
-        typer.Option(help="Run to continue, with its own settings.", metavar="RUN"),
+        typer.Option(
+            help="Run to continue, with its own settings.", metavar="RUN", rich_help_panel=_RUN
+        ),
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="Settings to start from.", metavar="|".join(PRESETS)),
+        typer.Option(
+            help="Settings to start from.",
+            metavar="|".join(PRESETS),
+            autocompletion=completed(PRESETS),
+            rich_help_panel=_RUN,
+        ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="TOML or JSON file of settings; options override it.")
+        Path | None,
+        typer.Option(
+            help="TOML or JSON file of settings; options override it.",
+            metavar="FILE",
+            rich_help_panel=_RUN,
+        ),
     ] = None,
     *,
     settings: Annotated[
         Mapping[str, Any],
-        Partial(Settings, panel="Settings, with the values of the preset default"),
+        Partial(Settings, panels=SECTIONS),
     ],
     quiet: Quiet = False,
 ) -> None:
     """Train a network on labelled photos; writes runs/NAME, which export turns into a model.
 
-    Ctrl-C stops it; --resume continues from the last finished epoch.
+    The defaults below are those of the preset default. Ctrl-C stops it; --resume continues from the
+    last finished epoch.
     """
     if resume and (data or name or preset or config or settings):
         raise UsageError("--resume keeps the settings of the run: give no DATA or settings with it")

@@ -9,18 +9,26 @@ from rich.table import Table
 from maskspot.cli.console import plain
 from maskspot.evaluation.bootstrap import Estimate
 from maskspot.evaluation.evaluate import Difference, Quality, Slice
-from maskspot.evaluation.evaluate_model import Evaluation
+from maskspot.evaluation.evaluate_model import Evaluation, Wrong
 from maskspot.evaluation.formatting import METRICS, confusion_rows, interval, number
 
 _WIDE = 104
 """Width of a terminal, in columns, from which an interval stands beside its number."""
 
 
-def show(evaluation: Evaluation) -> None:
-    """Print the tables of an evaluation."""
+def show(evaluation: Evaluation, worst: int = 0) -> None:
+    """Print the tables of an evaluation.
+
+    Args:
+        evaluation: what to print.
+        worst: number of images to list that are most wrong.
+    """
     console = Console(highlight=False)
     quality = evaluation.quality
-    console.print(f"\n{quality.images:,} images, {quality.masks:,} of them with a mask")
+    of, model = evaluation.of, evaluation.model
+    console.print()
+    console.print(plain(f"Model '{model}' ({of})" if model else f"Predictions in {of}"))
+    console.print(f"{quality.images:,} images, {quality.masks:,} of them with a mask")
     console.print(_metrics_table(quality))
     if math.isinf(quality.log_loss.value):
         console.print(
@@ -33,6 +41,9 @@ def show(evaluation: Evaluation) -> None:
     if evaluation.comparison:
         console.print(plain(f"Minus the metrics of {evaluation.against}, on the same images"))
         console.print(_comparison_table(evaluation.comparison))
+    if worst:
+        console.print("The images whose probability is farthest from their label")
+        console.print(_worst_table(evaluation.worst(worst)))
 
 
 def _table(*columns: str, title: str | None = None) -> Table:
@@ -90,6 +101,13 @@ def _comparison_table(comparison: Difference) -> Table:
         value = f"[bold]{number(estimate.value, '+')}[/]"
         shown = "" if math.isnan(p) else f"{p:.2g}"
         table.add_row(METRICS[name], value, interval(estimate, "+"), shown, test)
+    return table
+
+
+def _worst_table(images: list[Wrong]) -> Table:
+    table = _table("image", "label", "probability")
+    for each in images:
+        table.add_row(plain(each.image), str(each.target), f"{each.probability:.4f}")
     return table
 
 
