@@ -96,7 +96,7 @@ def test_a_batch_has_a_size(size: int) -> None:
 
 @pytest.mark.parametrize("thing", [None, 3, 1.5, object()])
 def test_what_is_no_image_is_a_type_error(predictor: Predictor, thing: Any) -> None:
-    with pytest.raises(TypeError, match="is no image"):
+    with pytest.raises(TypeError, match="is not an image"):
         predictor.predict(thing)
 
 
