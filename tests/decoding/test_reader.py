@@ -211,6 +211,16 @@ def test_a_png_whose_pixels_are_damaged_is_not_read() -> None:
         read_image(bytes(data))
 
 
+def test_an_apng_gives_its_default_image_even_if_that_is_no_frame() -> None:
+    size = struct.pack(">II", 4, 4)
+    frame = chunk(b"fcTL", bytes(4) + size + bytes(14))
+    lines = zlib.compress(bytes(4 * 13))
+    data = png(ROWS, 8, 2, chunk(b"acTL", struct.pack(">II", 1, 0)))
+    end = data.index(b"IEND") - 4
+    data = data[:end] + frame + chunk(b"fdAT", struct.pack(">I", 1) + lines) + data[end:]
+    assert (read_image(data) == ROWS.reshape(4, 4, 3)).all()
+
+
 def test_what_no_frame_of_a_gif_covers_is_white() -> None:
     data = bytearray(encoded(Image.new("P", (10, 8), 1), "GIF"))
     data[6:10] = struct.pack("<2H", 20, 16)  # a larger canvas than its frame

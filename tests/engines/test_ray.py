@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+import maskspot
+
 pytest.importorskip("ray", reason="needs maskspot[ray]")
 pq = pytest.importorskip("pyarrow.parquet")
 pa = pytest.importorskip("pyarrow")
@@ -156,6 +158,27 @@ def test_a_folder_that_is_read_is_not_written(
     assert (done.code, sorted(photos.parent.rglob("*"))) == (2, before)
     assert done.err.startswith("error: --output: ")
     assert "which is read" in done.err
+
+
+def test_nothing_in_the_current_folder_is_run_by_workers(photos: Path, tmp_path: Path) -> None:
+    root = Path(maskspot.__file__).parents[1]
+    program = tmp_path / "program.py"
+    lines = ["import sys", f"sys.path.insert(0, {str(root)!r})", "from maskspot.cli import main"]
+    program.write_text("\n".join([*lines, "main()"]))
+    there = tmp_path / "there"
+    shutil.copytree(photos, there / "photos")
+    for name in ("numpy", "maskspot", "json", "multiprocessing"):
+        (there / f"{name}.py").write_text(f"open({str(tmp_path)!r} + '/ran-{name}', 'w').close()")
+    words = command("photos", "--engine", "ray", "-o", "out", "--threads", 1)[4:]
+    done = subprocess.run(
+        [sys.executable, program, "predict", *words],
+        cwd=there,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, list(tmp_path.glob("ran-*"))) == (1, []), done.stderr
+    assert pq.read_table(there / "out").num_rows == 60
 
 
 def test_only_what_workers_left_is_removed(photos: Path) -> None:

@@ -5,6 +5,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import chdir, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -60,11 +61,13 @@ class Work:
         load: the model, and how it is loaded.
         form: of the files: Parquet.
         output: URI of the folder of files.
+        folder: that relative paths start from, if the worker's machine has it.
     """
 
     load: LoadOptions
     form: Form
     output: str
+    folder: str
 
 
 class _Worker:
@@ -73,6 +76,8 @@ class _Worker:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._predictor: Predictor | None = None
+        with suppress(OSError):
+            os.chdir(work.folder)
 
     def score(self, model: bytes, partition: Partition) -> Done:
         """Score a partition and write its file, whole or not at all."""
@@ -124,7 +129,7 @@ def run_on_ray(job: PredictJob, cluster: Cluster, progress: Progress = SILENT) -
     predictor = job.load.load()  # what is wrong with the model is reported here, once
     form = replace(form, model=predictor.id)
     partitions = _partitions(job.selection, cluster.partition, files, passed)
-    work = Work(job.load, form, output)
+    work = Work(job.load, form, output, os.getcwd())
     scored = failed = count = 0
     with progress.step("scoring", "images") as step:
         for each in score_partitions(partitions, work, cluster.address, job.workers.threads):
@@ -153,11 +158,23 @@ def score_partitions(
         UsageError: the cluster cannot be reached, or the folder has files of other images.
         ModelFileError: the model fails.
     """
+    with tempfile.TemporaryDirectory() as empty:
+        # Ray lets workers import from the current folder, which may be a stranger's.
+        with chdir(empty):
+            _connect(address)
+        yield from _scored(partitions, work, workers)
+
+
+def _connect(address: str | None) -> None:
     try:
         ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError) as error:
         why = " ".join(str(error).split())
         raise UsageError(f"{address}: {why}", argument="address") from None
+
+
+def _scored(partitions: Iterable[Partition], work: Work, workers: int | None) -> Iterator[Done]:
+    """Score partitions on the cluster that this process is connected to, and disconnect."""
     output = work.output
     try:
         existing = _existing(output)
