@@ -5,7 +5,7 @@ python examples/evaluate_arrays.py
 
 import numpy as np
 
-from maskspot.evaluation.evaluate import evaluate
+import maskspot
 
 
 def main() -> None:
@@ -14,7 +14,7 @@ def main() -> None:
     targets = rng.integers(0, 2, 500)
     noise = rng.normal(size=(2, 500))
     good, better = 1 / (1 + np.exp(-(2 * targets - 1) * np.array([[1], [3]]) - noise))
-    found = evaluate(targets, better, against=good)
+    found = maskspot.evaluate(targets, better, against=good)
     for name in ("log_loss", "accuracy", "auc", "brier"):
         each = getattr(found.quality, name)
         print(f"{name} {each.value:.4f} ({each.low:.4f} to {each.high:.4f})")

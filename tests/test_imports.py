@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "engines": {
         "arguments",
         "errors",
+        "extras",
         "images",
         "inputs",
         "model",

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from maskspot.progress import SILENT as SILENT
     from maskspot.progress import Progress as Progress
     from maskspot.scoring.job import PredictJob as PredictJob
-    from maskspot.scoring.job import Workers as Workers
+    from maskspot.scoring.workers import Workers as Workers
     from maskspot.serving.options import ServedModel as ServedModel
     from maskspot.serving.options import ServeOptions as ServeOptions
     from maskspot.serving.serve import serve as serve
@@ -140,7 +140,8 @@ _MODULES = {
     "model.loading": "LoadOptions",
     "outputs.form": "FormOptions",
     "outputs.destination": "Destination",
-    "scoring.job": "Workers PredictJob",
+    "scoring.workers": "Workers",
+    "scoring.job": "PredictJob",
     "outputs.writing": "Counts",
     "engines.cluster": "Cluster",
     "engines.ray": "run_on_ray",

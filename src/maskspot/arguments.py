@@ -4,6 +4,7 @@ The command line makes its options from them, and the documentation its tables.
 """
 
 from dataclasses import MISSING, field, fields
+from pathlib import Path
 from typing import Any
 
 from maskspot.errors import UsageError
@@ -33,6 +34,13 @@ def argument(
     """
     metadata = {"help": help, "flags": flags, "least": least, "most": most, "choices": choices}
     return field(default=default, metadata=metadata | shown)
+
+
+def make_paths(arguments: Any, *names: str) -> None:
+    """Turn fields of a frozen dataclass into paths, as callers may give texts."""
+    for name in names:
+        if (value := getattr(arguments, name)) is not None:
+            object.__setattr__(arguments, name, Path(value))
 
 
 def check_bounds(arguments: Any) -> None:

@@ -10,6 +10,7 @@ from maskspot.errors import MissingExtraError, UsageError
 _TRAIN = ("cv2", "efficientnet", "keras", "matplotlib", "onnx", "tensorflow", "tf2onnx")
 _FETCH = ("httpx", "platformdirs")
 _REPORT = ("jinja2", "markdown_it", "matplotlib")
+_RAY = ("pyarrow", "ray")
 _SERVE = ("prometheus_client", "starlette", "uvicorn")
 
 
@@ -39,6 +40,15 @@ def require_serve(what: str) -> None:
         MissingExtraError: it is not; the text has the `pip install` command to run.
     """
     _require(what, "serve", _SERVE)
+
+
+def require_ray(what: str) -> None:
+    """Check that maskspot[ray] is installed.
+
+    Raises:
+        MissingExtraError: it is not; the text has the `pip install` command to run.
+    """
+    _require(what, "ray", _RAY)
 
 
 def require_train(what: str) -> None:

@@ -68,4 +68,4 @@ class _SilentStep:
 
 _SILENT_STEP = _SilentStep()
 SILENT = Silent()
-"""For whoever does not want to know."""
+"""The `Progress` of callers that show nothing."""

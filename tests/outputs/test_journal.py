@@ -184,7 +184,7 @@ def test_without_a_choice_a_stopped_run_is_neither_taken_over_nor_lost(output: P
         pytest.fail("it began")
     assert str(error.value) == (
         f"{output}: a stopped run left 5 finished rows; "
-        "`resume=True` goes on with them, `resume=False` starts anew"
+        "`resume=True` goes on with them, `resume=False` starts over"
     )
     assert Journal.path_for(output).read_bytes() == before
 

@@ -14,7 +14,8 @@ from maskspot.model.predictor import Predictor
 from maskspot.model.score import Score
 from maskspot.outputs.destination import Destination
 from maskspot.outputs.form import FormOptions
-from maskspot.scoring.job import PredictJob, Workers
+from maskspot.scoring.job import PredictJob
+from maskspot.scoring.workers import Workers
 
 
 def job(pictures: Path, **parts: Any) -> PredictJob:

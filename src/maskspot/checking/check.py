@@ -1,5 +1,6 @@
 """Check a data set, and report what is wrong with it."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,9 +56,9 @@ class DataCheck:
 
 
 def check(
-    folder: Path,
+    folder: str | os.PathLike[str],
     layout: Layout | None = None,
-    oof: Sequence[Path] = (),
+    oof: Sequence[str | os.PathLike[str]] = (),
     progress: Progress = SILENT,
 ) -> DataCheck:
     """Check a folder of labelled images, as training reads it, and the test images in it.

@@ -15,6 +15,7 @@ from uuid import uuid4
 from maskspot.engines.cluster import Cluster
 from maskspot.engines.partitions import Partition, number_of, of_items, of_parquet
 from maskspot.errors import UsageError
+from maskspot.extras import require_ray
 from maskspot.inputs.selection import Selection
 from maskspot.model.loading import LoadOptions
 from maskspot.model.predictor import Predictor
@@ -24,12 +25,6 @@ from maskspot.outputs.form import Form
 from maskspot.outputs.writing import Counts
 from maskspot.progress import SILENT, Progress
 from maskspot.scoring.job import PredictJob
-
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use otherwise
-
-import ray
-from pyarrow import fs
-from ray.util import ActorPool
 
 _AHEAD = 2
 """Number of partitions that wait for each worker."""
@@ -86,6 +81,8 @@ class _Worker:
                 file = Path(own) / "model.onnx"
                 file.write_bytes(model)
                 self._predictor = replace(self._work.load, model=file).load()
+        from pyarrow import fs
+
         store, folder = fs.FileSystem.from_uri(self._work.output)
         beside = f"{folder}/.{partition.name}.{uuid4().hex}"
         failed = count = 0
@@ -119,7 +116,10 @@ def run_on_ray(job: PredictJob, cluster: Cluster, progress: Progress = SILENT) -
         UsageError: the job needs something that a cluster does not support, the cluster cannot be
             reached, or the folder has files of other images or is one that is read.
         ModelFileError: the model cannot be loaded, or fails.
+        MissingExtraError: maskspot[ray] is not installed.
     """
+    require_ray("`engine=ray`")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use otherwise
     form = _form(job)
     if job.destination.path is None:
         raise UsageError("a cluster writes a folder of files; name it", argument="path")
@@ -166,6 +166,8 @@ def score_partitions(
 
 
 def _connect(address: str | None) -> None:
+    import ray
+
     try:
         ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError) as error:
@@ -175,6 +177,9 @@ def _connect(address: str | None) -> None:
 
 def _scored(partitions: Iterable[Partition], work: Work, workers: int | None) -> Iterator[Done]:
     """Score partitions on the cluster that this process is connected to, and disconnect."""
+    import ray
+    from ray.util import ActorPool
+
     output = work.output
     try:
         existing = _existing(output)
@@ -205,6 +210,8 @@ def _existing(output: str) -> dict[str, str]:
 
     What killed workers left is removed, as nobody else may write there.
     """
+    from pyarrow import fs
+
     store, folder = fs.FileSystem.from_uri(output)
     store.create_dir(folder, recursive=True)
     found = {}

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskspot.arguments import argument
+from maskspot.arguments import argument, make_paths
 from maskspot.errors import UsageError
 from maskspot.model.shipped import DEFAULT
 
@@ -37,7 +37,7 @@ class LabelFiles:
     target_column: str | None = argument(None, help="Column of labels in the CSV of labels.")
 
     def __post_init__(self) -> None:
-        _make_paths(self, "labels", "slices")
+        make_paths(self, "labels", "slices")
         if bool(self.slices) != bool(self.by):
             raise UsageError("`slices` and `by`: a CSV and its columns go together")
 
@@ -69,15 +69,8 @@ class PredictionSource:
     against: Path | None = argument(None, help="Another model's predictions, to compare with.")
 
     def __post_init__(self) -> None:
-        _make_paths(self, "predictions", "against")
+        make_paths(self, "predictions", "against")
         if self.predictions and self.model:
             raise UsageError(
                 "a model scores images; name images in place of `predictions`", argument="model"
             )
-
-
-def _make_paths(files: LabelFiles | PredictionSource, *names: str) -> None:
-    """Turn texts into paths, as callers may give either."""
-    for name in names:
-        if (value := getattr(files, name)) is not None:
-            object.__setattr__(files, name, Path(value))

@@ -1,10 +1,9 @@
 """Where the results of a run go."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskspot.arguments import argument, check_bounds
+from maskspot.arguments import argument, check_bounds, make_paths
 from maskspot.errors import UsageError
 
 _STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
@@ -51,7 +50,8 @@ class Destination:
     )
 
     def __post_init__(self) -> None:
-        if self.path is not None and os.fspath(self.path) in _STDOUT:
+        make_paths(self, "path", "heatmaps", "report")
+        if self.path is not None and str(self.path) in _STDOUT:
             object.__setattr__(self, "path", None)
         check_bounds(self)
         object.__setattr__(self, "sort", self.sort or self.top is not None)

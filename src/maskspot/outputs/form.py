@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Literal, cast
 
-from maskspot.arguments import argument
+from maskspot.arguments import argument, make_paths
 from maskspot.errors import ImageError, MissingExtraError, UsageError
 from maskspot.model.score import Score
 from maskspot.outputs.formats import Value, WriteRow, csv_rows, jsonl_rows, parquet_rows
@@ -193,6 +193,9 @@ class FormOptions:
         show_default="blank; fail with --sample",
         rich_help_panel=_PANEL,
     )
+
+    def __post_init__(self) -> None:
+        make_paths(self, "sample")
 
     def form(self, path: Path | None) -> Form:
         """Return the form of an output.

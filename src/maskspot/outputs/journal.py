@@ -91,7 +91,7 @@ class Journal:
                 count = sum(1 for _ in _lines(old)) - 1
                 raise UsageError(
                     f"{output}: a stopped run left {count} finished row{'s' * (count > 1)}; "
-                    "`resume=True` goes on with them, `resume=False` starts anew"
+                    "`resume=True` goes on with them, `resume=False` starts over"
                 )
             if taking:
                 _check_header(old, made_with, output)
@@ -257,7 +257,7 @@ def _check_header(file: IO[bytes], made_with: dict[str, Any], output: Path) -> N
     if differing:
         raise UsageError(
             f"{output}: the stopped run was made with {' and '.join(differing)}; "
-            "`resume=False` starts anew"
+            "`resume=False` starts over"
         )
 
 
@@ -284,7 +284,7 @@ def _score(line: bytes) -> Score:
 
 
 def _damaged(path: Path, line: int) -> DataError:
-    return DataError(f"{path}, line {line}: damaged; `resume=False` starts anew")
+    return DataError(f"{path}, line {line}: damaged; `resume=False` starts over")
 
 
 def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:

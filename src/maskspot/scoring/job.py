@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskspot.arguments import argument, check_bounds
+from maskspot.arguments import make_paths
 from maskspot.errors import DataError, UsageError
 from maskspot.inputs.selection import Selection
 from maskspot.model.loading import LoadOptions
 from maskspot.outputs.destination import Destination
 from maskspot.outputs.form import Form, FormOptions
 from maskspot.progress import SILENT, Progress, Step
+from maskspot.scoring.workers import Workers
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,34 +28,6 @@ if TYPE_CHECKING:
     from maskspot.outputs.writing import Counts
     from maskspot.reporting.predictions import PredictionReport
     from maskspot.scoring.pipeline import Scorer
-
-
-@dataclass(frozen=True)
-class Workers:
-    """How many threads and processes score.
-
-    Attributes:
-        threads: number of threads; None for one per CPU.
-        processes: number of processes that share them; None decides by the number of CPUs.
-    """
-
-    threads: int | None = argument(
-        None,
-        help="Number of threads.",
-        least=1,
-        show_default="one for each CPU",
-        rich_help_panel="Speed",
-    )
-    processes: int | None = argument(
-        None,
-        help="Number of processes that share the threads.",
-        least=1,
-        show_default="1; with 8 CPUs or more, one for each 4",
-        rich_help_panel="Speed",
-    )
-
-    def __post_init__(self) -> None:
-        check_bounds(self)
 
 
 @dataclass(frozen=True)
@@ -76,6 +49,9 @@ class PredictJob:
     destination: Destination = Destination()
     workers: Workers = Workers()
     cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        make_paths(self, "cache")
 
     def run(self, progress: Progress = SILENT, watch: "Watch | None" = None) -> "Counts":
         """Score the images and write the results; what is finished survives a stop.

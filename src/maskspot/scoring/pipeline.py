@@ -95,13 +95,13 @@ def resumed(
         if old and old.source != item.name:
             raise UsageError(
                 f"{item.name} is where the stopped run had {old.source}; name the same images, "
-                "or start anew with `resume=False`",
+                "or start over with `resume=False`",
                 argument="resume",
             )
         yield old if old and old.error is None and not rescore else item
     if (old := next(rest, None)) is not None:
         raise UsageError(
             f"{old.source}, which the stopped run had, is gone; name the same images, or start "
-            "anew with `resume=False`",
+            "over with `resume=False`",
             argument="resume",
         )

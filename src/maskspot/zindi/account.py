@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maskspot.arguments import argument
+from maskspot.arguments import argument, make_paths
 from maskspot.errors import UsageError
 from maskspot.extras import require_fetch
 from maskspot.progress import Progress
@@ -37,6 +37,9 @@ class ZindiAccount:
     )
     user: str | None = argument(None, help="Sign in as this user; asks for the password.")
     keep_token: bool = argument(False, help="Keep the token in your configuration folder.")
+
+    def __post_init__(self) -> None:
+        make_paths(self, "token_file")
 
 
 def connect(account: ZindiAccount | None, ask: Ask | None, progress: Progress) -> "Zindi":

@@ -9,13 +9,14 @@ from maskspot.cli.console import say
 from maskspot.cli.options import Quiet, with_options
 from maskspot.cli.progress import showing
 from maskspot.engines.cluster import Cluster
-from maskspot.errors import MissingExtraError, UsageError
+from maskspot.errors import UsageError
 from maskspot.inputs.selection import Selection
 from maskspot.model.loading import LoadOptions
 from maskspot.outputs.destination import Destination
 from maskspot.outputs.form import FormOptions
 from maskspot.progress import Progress
-from maskspot.scoring.job import PredictJob, Workers
+from maskspot.scoring.job import PredictJob
+from maskspot.scoring.workers import Workers
 
 if TYPE_CHECKING:
     from maskspot.outputs.writing import Counts
@@ -61,10 +62,8 @@ def predict(
 
 def _run(job: PredictJob, engine: str, cluster: Cluster, progress: Progress) -> "Counts":
     if engine == "ray":
-        try:
-            from maskspot.engines.ray import run_on_ray
-        except ImportError:
-            raise MissingExtraError("`engine=ray`", "ray") from None
+        from maskspot.engines.ray import run_on_ray
+
         return run_on_ray(job, cluster, progress)
     if engine != "local":
         raise UsageError(f"must be local or ray, not {engine!r}", argument="engine")
