@@ -85,9 +85,12 @@ class Started:
         )
         finalize(self, self.process.kill)  # where a test fails, too
         assert self.process.stderr
-        self.said = self.process.stderr.readline()
-        found = re.search(r"http://\S+(?=/)", self.said)
-        self.url = found[0] if found else ""
+        self.said = self.url = ""
+        for line in self.process.stderr:  # to its end where the server does not start
+            self.said += line
+            if found := re.search(r"http://\S+(?=/)", line):
+                self.url = found[0]
+                break
 
     def end(self, number: int | None = None) -> tuple[int, str]:
         if number is not None:

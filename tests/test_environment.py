@@ -81,6 +81,32 @@ def test_pythons_own_options_change_nothing(option: str) -> None:
     assert "predict" in done.stdout
 
 
+@pytest.mark.parametrize("option", ["", "-E", "-I", "-OO", "-Werror"])
+def test_photos_are_scored_whatever_python_is_told_and_nothing_beside_them_runs(
+    option: str, pictures: Path, tmp_path: Path
+) -> None:
+    """Also without a home, a locale and in a folder of somebody else."""
+    program = tmp_path / "program.py"
+    root = Path(command_line.__file__).parents[2]
+    lines = ["import sys", f"sys.path.insert(0, {str(root)!r})", "from maskspot.cli import main"]
+    program.write_text("\n".join([*lines, "if __name__ == '__main__':", "    main()"]))
+    for name in ("multiprocessing", "numpy", "json", "sitecustomize"):
+        (pictures / f"{name}.py").write_text(f"open('ran-{name}', 'w').close()\n")
+    names = {key: value for key, value in os.environ.items() if key != "HOME"}
+    words = ["predict", ".", "-m", "fast", "--processes", "2", "--threads", "2", "-q"]
+    done = subprocess.run(
+        [sys.executable, *filter(None, [option]), str(program), *words],
+        cwd=pictures,
+        env={**names, "LC_ALL": "C"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") == 7
+    assert not list(pictures.glob("ran-*"))
+
+
 def test_no_warning_ends_a_command() -> None:
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("error")

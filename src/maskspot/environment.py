@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
 from maskspot.errors import MaskspotError
 
@@ -77,25 +78,31 @@ def starting_processes() -> Iterator[None]:
     multiprocessing.py beside the photos, and run the program that was started once more. They also
     inherit that SIGINT is blocked: Ctrl-C reaches all processes of a terminal.
     """
-    from multiprocessing import resource_tracker
+    from multiprocessing import resource_tracker, util
 
     with _STARTING:  # the following are settings of the process, not of the thread
         name, signals = "PYTHONSAFEPATH", getattr(signal, "pthread_sigmask", None)
         before, program = os.environ.get(name), sys.modules["__main__"]
-        if signals:
-            resource_tracker.ensure_running()  # starting it later would unblock the signal
-            mask = signals(signal.SIG_BLOCK, [signal.SIGINT])
+        options: Any = util
+        flags = options._args_from_interpreter_flags
         os.environ[name] = "1"
+        if sys.flags.ignore_environment and not sys.flags.safe_path:  # python -E
+            options._args_from_interpreter_flags = lambda: [*flags(), "-P"]
         sys.modules["__main__"] = ModuleType("__main__")
+        mask = None
         try:
+            if signals:
+                resource_tracker.ensure_running()  # starting it later would unblock the signal
+                mask = signals(signal.SIG_BLOCK, [signal.SIGINT])
             yield
         finally:
             sys.modules["__main__"] = program
+            options._args_from_interpreter_flags = flags
             if before is None:
                 del os.environ[name]
             else:
                 os.environ[name] = before
-            if signals:
+            if mask is not None and signals:
                 signals(signal.SIG_SETMASK, mask)
 
 

@@ -1,6 +1,9 @@
 """JPEGs that end early, PNGs with damage beside their pixels, animations, and what is too much."""
 
+import re
+import shutil
 import struct
+import subprocess
 import warnings
 import zlib
 from io import BytesIO
@@ -58,6 +61,73 @@ def test_a_jpeg_without_its_last_marker_or_with_more_after_it_is_whole(kind: str
         expected = np.asarray(image)
     for file in (data, data[:-2], data[:-1], data + b"\0" * 9, data + data, data + b"x" * 999):
         assert (read_image(file) == expected).all()
+
+
+def made(*options: str, image: Image.Image = PICTURE) -> bytes:
+    """Make a JPEG with libjpeg's own tool, for what Pillow does not write."""
+    if not shutil.which("cjpeg"):
+        pytest.skip("needs Debian's libjpeg-turbo-progs")
+    source = encoded(image, "PPM")
+    return subprocess.run(["cjpeg", *options], input=source, capture_output=True, check=True).stdout
+
+
+def decoded(data: bytes) -> np.ndarray:
+    ppm = subprocess.run(["djpeg"], input=data, capture_output=True, check=True).stdout
+    return np.asarray(Image.open(BytesIO(ppm)))
+
+
+def ends_of_scans(data: bytes) -> list[int]:
+    """Return where the data of each scan end, of a JPEG without a thumbnail."""
+    starts = [found.start() for found in re.finditer(b"\xff\xda", data)]
+    return [found.start() for at in starts if (found := NO_DATA.search(data, at + 2))]
+
+
+NO_DATA = re.compile(b"\xff[\xc4\xd9\xda]")
+
+
+@pytest.mark.parametrize("kind", ["progressive", "progressive-restarts"])
+def test_a_jpeg_that_ends_between_two_scans_is_not_read(kind: str) -> None:
+    data = encoded(PICTURE, "JPEG", **JPEGS[kind])
+    *cuts, end = ends_of_scans(data)
+    assert len(cuts) > 5
+    assert (read_image(data[:end]) == read_image(data)).all()
+    for cut in cuts:
+        for more in (b"", b"\xff\xd9", data[cut : cut + 7]):
+            with pytest.raises(ImageError, match="truncated JPEG"):
+                read_image(data[:cut] + more)
+
+
+def test_a_jpeg_without_one_of_its_colours_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "scans").write_text("0;\n1;\n2;\n")
+    data = made("-scans", str(tmp_path / "scans"))
+    assert (read_image(data) == decoded(data)).all()
+    for cut in ends_of_scans(data)[:-1]:
+        for more in (b"", b"\xff\xd9"):
+            with pytest.raises(ImageError, match="truncated JPEG"):
+                read_image(data[:cut] + more)
+
+
+@pytest.mark.parametrize("options", [(), ("-progressive",), ("-grayscale",)])
+def test_arithmetic_coding_is_read_whole_or_not_at_all(options: tuple[str, ...]) -> None:
+    data = made("-arithmetic", *options)
+    for file in (data, data[:-2], data + b"more\xff\xd9"):
+        assert (read_image(file) == decoded(data).reshape(152, 200, -1)).all()
+    header = jpeg.read_header(data)
+    assert header is not None
+    for cut in range(header.data + 40, int(len(data) * 0.95), 41):
+        for more in (b"", b"\xff\xd9"):
+            with pytest.raises(ImageError, match="truncated JPEG"):
+                read_image(data[:cut] + more)
+
+
+def test_arithmetic_coding_is_read_whatever_its_size() -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (400, 400, 3), dtype=np.uint8)
+    data = made("-arithmetic", image=Image.fromarray(noise))
+    assert len(data) > 2**16  # what Pillow gives its decoder at once
+    assert (read_image(data) == decoded(data)).all()
+    with pytest.raises(ImageError, match="restart markers") as error:
+        read_image(made("-arithmetic", "-restart", "1"))
+    assert error.value.status == "unsupported"
 
 
 def test_a_thumbnail_does_not_end_a_jpeg() -> None:
@@ -139,6 +209,16 @@ def test_a_png_whose_pixels_are_damaged_is_not_read() -> None:
     data[data.index(b"IDAT") + 12] ^= 255
     with pytest.raises(ImageError):
         read_image(bytes(data))
+
+
+def test_an_apng_gives_its_default_image_even_if_that_is_no_frame() -> None:
+    size = struct.pack(">II", 4, 4)
+    frame = chunk(b"fcTL", bytes(4) + size + bytes(14))
+    lines = zlib.compress(bytes(4 * 13))
+    data = png(ROWS, 8, 2, chunk(b"acTL", struct.pack(">II", 1, 0)))
+    end = data.index(b"IEND") - 4
+    data = data[:end] + frame + chunk(b"fdAT", struct.pack(">I", 1) + lines) + data[end:]
+    assert (read_image(data) == ROWS.reshape(4, 4, 3)).all()
 
 
 def test_what_no_frame_of_a_gif_covers_is_white() -> None:

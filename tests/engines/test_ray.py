@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+import maskspot
+
 pytest.importorskip("ray", reason="needs maskspot[ray]")
 pq = pytest.importorskip("pyarrow.parquet")
 pa = pytest.importorskip("pyarrow")
@@ -130,6 +132,69 @@ def test_what_a_cluster_cannot_do_is_refused_in_one_line(
     assert done.code == 2
     assert len(done.err.splitlines()) == 1
     assert named in done.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("photos", "-o", "photos"),
+        ("photos", "-o", "photos/scores"),
+        ("photos", "-o", "file:photos/../photos"),
+        ("photos/broken.jpg", "-o", "photos"),
+        ("--from", "list.txt", "-o", "."),
+        ("--from", "parquets", "-o", "parquets"),
+    ],
+)
+def test_a_folder_that_is_read_is_not_written(
+    words: tuple[str, ...], cli: Cli, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos.parent)
+    Path("list.txt").write_text("photos/broken.jpg\n")
+    Path("parquets").mkdir(exist_ok=True)
+    if not any(Path("parquets").iterdir()):
+        pq.write_table(pa.table({"path": ["photos/broken.jpg"]}), "parquets/a.parquet")
+    there = [word.replace("file:", f"file://{photos.parent}/") for word in words]
+    before = sorted(photos.parent.rglob("*"))
+    done = cli("predict", *there, "--engine", "ray", "-m", "fast")
+    assert (done.code, sorted(photos.parent.rglob("*"))) == (2, before)
+    assert done.err.startswith("error: --output: ")
+    assert "which is read" in done.err
+
+
+def test_nothing_in_the_current_folder_is_run_by_workers(photos: Path, tmp_path: Path) -> None:
+    root = Path(maskspot.__file__).parents[1]
+    program = tmp_path / "program.py"
+    lines = ["import sys", f"sys.path.insert(0, {str(root)!r})", "from maskspot.cli import main"]
+    program.write_text("\n".join([*lines, "main()"]))
+    there = tmp_path / "there"
+    shutil.copytree(photos, there / "photos")
+    for name in ("numpy", "maskspot", "json", "multiprocessing"):
+        (there / f"{name}.py").write_text(f"open({str(tmp_path)!r} + '/ran-{name}', 'w').close()")
+    words = command("photos", "--engine", "ray", "-o", "out", "--threads", 1)[4:]
+    done = subprocess.run(
+        [sys.executable, program, "predict", *words],
+        cwd=there,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, list(tmp_path.glob("ran-*"))) == (1, []), done.stderr
+    assert pq.read_table(there / "out").num_rows == 60
+
+
+def test_only_what_workers_left_is_removed(photos: Path) -> None:
+    folder = photos.with_name("kept")
+    folder.mkdir()
+    kept = folder / ".part-of-my-thesis.txt"
+    kept.write_text("mine")
+    left = folder / f".part-000000-{'a' * 12}.parquet.{'b' * 32}"
+    left.write_text("not finished")
+    (photos / "notes.txt").write_text("no image")
+    done = run(photos, "--engine", "ray", "-o", folder, "--threads", 1)
+    (photos / "notes.txt").unlink()
+    assert done.returncode == 1
+    assert (kept.read_text(), left.exists()) == ("mine", False)
+    assert "(passed over: 1 not named as images)" in done.stderr
 
 
 def test_the_documents_example_runs(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

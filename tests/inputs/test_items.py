@@ -14,7 +14,7 @@ import threading
 import time
 import tracemalloc
 import zipfile
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -586,7 +586,10 @@ def server() -> Iterator[str]:
             page = "".join(f'<a href="{each}">x</a>' for each in links).encode()
             pages = {
                 "/in/": page,
+                "/out/": b"<a href=/in/a.jpg><a href=sub/b.png><a href=/in/><a href=sub/c.txt>",
                 "/in/img2.jpg": PICTURE,
+                "/in/a::b.jpg": PICTURE,
+                "/in/::reference::http://x.jpg": PICTURE,
                 "/in/img10.jpg": PICTURE,
                 "/large": b"0" * 999,
             }
@@ -594,7 +597,7 @@ def server() -> Iterator[str]:
                 pages[path] = self.path.encode()
             code = 403 if path == "/secret.jpg" else 200 if path in pages else 404
             self.send_response(code)
-            self.send_header("Content-Type", "text/html" if path == "/in/" else "image/jpeg")
+            self.send_header("Content-Type", "text/html" if path.endswith("/") else "image/jpeg")
             body = pages.get(path, b"")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -628,6 +631,18 @@ def test_a_page_of_links_is_a_folder(server: str) -> None:
         names(f"http://{server}/in/*.png")
     with pytest.raises(DownloadError, match=r"/none/: cannot be listed"):
         names(f"http://{server}/none/")
+
+
+def test_what_a_page_links_to_and_is_no_image_there_is_counted(server: str) -> None:
+    passed = Counter[str]()
+    assert len(list(find_items([f"http://{server}/in/"], passed))) == 2
+    assert passed == {"not named as images": 2, "hidden": 1, "linked as folders": 1}
+    passed.clear()
+    list(items_from([f"http://{server}/in/*.jpg"], passed))
+    assert not passed
+    with pytest.raises(DataError):
+        list(find_items([f"http://{server}/out/"], passed))
+    assert passed == {"linked in other folders": 2}
 
 
 @pytest.mark.parametrize(
@@ -687,6 +702,25 @@ def test_only_known_kinds_of_urls_are_read_and_no_chains(scheme: str) -> None:
     for give in (find_items, items_from):
         with pytest.raises(UsageError, match=f"{scheme}://: not a supported kind of URL"):
             list(give([f"{scheme}://h/a.jpg"]))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://{}/in/a::b.jpg", "http://{}/in/::reference::http://x.jpg", "http://[::1]:9/a.jpg"],
+)
+def test_colons_inside_a_url_are_no_chain(
+    url: str, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("a chain was parsed")
+
+    monkeypatch.setattr("fsspec.core._un_chain", fail)
+    (item,) = find_items([url.format(server)])
+    if "[" in url:
+        with pytest.raises(ImageError, match="Connect"):
+            item.load()
+    else:
+        assert read(item) == PICTURE
 
 
 def test_a_page_without_an_end_is_given_up(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -758,6 +792,10 @@ def test_a_store_of_objects_is_listed_and_read() -> None:
         assert names("memory://d/img?.jpg") == ["memory://d/img2.jpg"]
         assert names("memory://d/**/*.png") == ["memory://d/e/1.png"]
         assert names("memory://d/*.txt") == ["memory://d/n.txt"]
+        passed = Counter[str]()
+        for pattern in ("memory://d/", "memory://d/*.jpg"):
+            list(find_items([pattern], passed))
+            assert passed == {"not named as images": 1, "hidden": 1}
         assert all(read(item) == PICTURE for item in find_items(["memory://d/"]))
         assert read_error(next(find_items(["memory://gone.jpg"]))) == "missing"
         with pytest.raises(DataError, match="must end in a slash"):
@@ -767,7 +805,7 @@ def test_a_store_of_objects_is_listed_and_read() -> None:
 
 
 def test_a_url_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "fsspec.core", None)
+    monkeypatch.setitem(sys.modules, "fsspec", None)
     with pytest.raises(UsageError, match=r"http://host/a.jpg .*pip install 'maskspot\[remote\]'"):
         names("http://u:p@host/a.jpg")
 

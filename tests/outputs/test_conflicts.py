@@ -106,10 +106,20 @@ def test_check_does_not_write_over_the_data_that_it_checks(
 def test_what_is_beside_the_inputs_can_be_written(folder: Path) -> None:
     files: dict[str, Path | None] = {"path": Path("pictures/x.csv"), "report": None}
     for maps in (Path("maps"), Path("pictures.maps"), None):
-        destinations = OutputFiles(files, maps)
+        destinations = OutputFiles(files, {"heatmaps": maps})
         destinations.check(["pictures", "list.txt", None, "pictures/*.jpg", "http://h/x.csv"])
         destinations.check_folder(folder / "pictures")
         assert len(list(destinations.check_items(find_items(["pictures"])))) == 6
+
+
+def test_a_folder_of_outputs_is_neither_read_nor_around_what_is(folder: Path) -> None:
+    for path in ("pictures", "pictures/new", "pictures/../pictures"):
+        with pytest.raises(UsageError, match="is in pictures, which is read"):
+            OutputFiles({}, {"path": Path(path)}).check(["pictures"])
+    with pytest.raises(UsageError, match=r"path: \. has pictures/a\.jpg in it, which is read"):
+        list(OutputFiles({}, {"path": Path()}).check_items(find_items(["pictures/a.jpg"])))
+    with pytest.raises(UsageError, match="is the file of `path`"):
+        OutputFiles({}, {"path": folder / "x", "heatmaps": Path("x")})
 
 
 def test_a_destination_that_is_a_link_is_refused_before_any_work(folder: Path) -> None:

@@ -580,7 +580,7 @@ def test_a_server_that_is_killed_leaves_no_process() -> None:
 
 def test_a_token_of_the_environment_is_used_and_never_shown(tmp_path: Path) -> None:
     server = Started("-v", "serve", "-m", "fast", "--port", 0, env={"MASKSPOT_SERVE_TOKEN": TOKEN})
-    url = server.url or server.process.stderr.readline().split()[2].rstrip("/")  # type: ignore[union-attr]
+    url = server.url
     assert httpx.get(f"{url}/v1/model").status_code == 401
     right = {"Authorization": f"Bearer {TOKEN}"}
     assert httpx.get(f"{url}/v1/model?a={TOKEN}", headers=right).status_code == 200

@@ -141,8 +141,8 @@ def test_options_of_train_show_choices_and_the_defaults_of_settings(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
     text = " ".join(cli("train", "--help").out.split())
-    assert "How an image becomes square: squash, pad. [default: (squash)]" in text
-    assert "--srgb --no-srgb Convert images with an ICC profile to sRGB. [default: (srgb)]" in text
+    assert "--fit squash|pad How an image becomes square. [default: squash]" in text
+    assert "--srgb / --no-srgb Convert images with an ICC profile to sRGB. [default: srgb]" in text
     options = [f"--{spec.name.replace('_', '-')} " for spec in fields(Settings)]
     assert all(option in text for option in options)
 

@@ -14,7 +14,8 @@ TAR_BLOCK = 512
 """Bytes of a block of a tar."""
 
 _ZIP = (b"PK\3\4", b"PK\5\6")
-_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\0": "lzma"}
+_XZ = b"\xfd7zXZ\0"
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,7 @@ class ArchiveEntry:
         target: for a link, the path that it leads to, from the root of the archive; "" if that
             is outside of it.
         obstacle: why the content cannot be read, such as "encrypted"; "" if it can.
-        compression: how the entry itself is compressed, "" if it is not; unpacking a block of
-            an "other" compression may take any amount of memory.
+        compression: how the entry itself is compressed, "" if it is not.
     """
 
     name: str
@@ -107,7 +107,7 @@ def is_archive(path: str) -> bool:
             head = file.read(TAR_BLOCK)
             if head.startswith(_ZIP) or _is_tar(head):
                 return True
-            if not head.startswith(tuple(_COMPRESSED)):
+            if not head.startswith((_XZ, *_COMPRESSED)):
                 return False
             try:
                 return _is_tar(_unpacked(file).read(TAR_BLOCK))
@@ -147,8 +147,13 @@ def _unpacked(file: IO[bytes]) -> IO[bytes]:
     file.seek(0)
     head = file.read(6)
     file.seek(0)
+    # Modules are imported only here, as some builds of Python lack them.
+    if head.startswith(_XZ):
+        from maskspot.archives.xz import open_xz
+
+        return open_xz(file)
     for magic, module in _COMPRESSED.items():
-        if head.startswith(magic):  # imported only here, as some builds of Python lack it
+        if head.startswith(magic):
             stream: IO[bytes] = import_module(module).open(file)
             return stream
     return file

@@ -10,6 +10,9 @@ from maskspot.errors import DataError
 BLOCK = 2**18
 """Bytes to read at once."""
 
+DICTIONARY = 2**27
+"""Largest dictionary, in bytes, of what is compressed with LZMA: `xz -9` takes half of it."""
+
 _QUOTED = 80  # characters of a name
 _T = TypeVar("_T")
 

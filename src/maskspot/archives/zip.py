@@ -1,16 +1,19 @@
 """The entries of a zip."""
 
+import os
 import stat
+import struct
 import threading
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from maskspot.archives.entries import ArchiveEntry, link_target
-from maskspot.archives.limits import BLOCK, ArchiveLimits, explained, refusal, too_many
+from maskspot.archives.limits import BLOCK, ArchiveLimits, exactly, explained, refusal, too_many
 
 _ENCRYPTED, _UTF_8 = 0x41, 0x800  # flags of a member
 _COMPRESSIONS: dict[int, Literal["", "deflate"]] = {
@@ -20,7 +23,7 @@ _COMPRESSIONS: dict[int, Literal["", "deflate"]] = {
 _KNOWN = (*_COMPRESSIONS, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 _LOCAL_HEADER = 30  # bytes before a member, at least
 _LONGEST_LINK = 4096  # bytes of a path
-_SMALL_BLOCK = 2**12
+_PROPERTIES = 9  # bytes before data that LZMA compressed: 2 of a version, 2 of a size, 5
 
 
 def walk_zip(path: str, limits: ArchiveLimits) -> Iterator[ArchiveEntry]:
@@ -108,12 +111,52 @@ def _read(source: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading.Lock) 
 def _blocks(
     source: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading.Lock
 ) -> Iterator[bytes]:
-    # For the other compressions zipfile unpacks everything that it has read, however large.
-    size = BLOCK if info.compress_type in _COMPRESSIONS else _SMALL_BLOCK
+    if info.compress_type not in _COMPRESSIONS:
+        yield from _unpacked(source, info)
+        return
     with lock:  # zipfile counts its open files without one
         file = source.open(info)
     try:
-        yield from iter(partial(file.read, size), b"")
+        yield from iter(partial(file.read, BLOCK), b"")
     finally:
         with lock:
             file.close()
+
+
+def _unpacked(source: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Yield the content of a member in blocks; zipfile unpacks all that it reads, of any size.
+
+    Raises:
+        ArchiveError: it needs too much memory.
+        Exception: of many kinds; the member is damaged.
+    """
+    with open(os.fspath(source.filename or ""), "rb") as file:
+        file.seek(info.header_offset)
+        header = struct.unpack("<4s22x2H", exactly(file, _LOCAL_HEADER))
+        file.seek(header[1] + header[2], os.SEEK_CUR)
+        packed, left, crc = info.compress_size, info.file_size, 0
+        if header[0] != b"PK\3\4":
+            raise zipfile.BadZipFile
+        decoder: Any
+        if info.compress_type == zipfile.ZIP_LZMA:
+            from maskspot.archives.xz import raw_decoder
+
+            packed -= _PROPERTIES
+            decoder = raw_decoder(exactly(file, _PROPERTIES)[-5:])
+        else:
+            from bz2 import BZ2Decompressor
+
+            decoder = BZ2Decompressor()
+        while left:
+            data = b""
+            if decoder.needs_input:
+                data = exactly(file, min(BLOCK, packed))
+                packed -= len(data)
+            block = decoder.decompress(data, min(BLOCK, left))
+            if not block and (decoder.eof or not (packed or data)):
+                raise EOFError
+            left -= len(block)
+            crc = zlib.crc32(block, crc)
+            yield block
+        if crc != info.CRC:
+            raise zipfile.BadZipFile

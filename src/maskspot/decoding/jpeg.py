@@ -3,12 +3,16 @@
 libjpeg fills missing data with grey and warns, and Pillow drops the warning. So the end-of-image
 marker is withheld from the decoder, which then gets more data: if it waits for a marker it has
 all its data, if it still decodes some are missing. A file that lacks only the marker is complete.
+A decoder of arithmetic coding cannot wait; it gets two kinds of more data, which must make no
+difference.
 """
 
+import re
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
@@ -35,6 +39,13 @@ _PROBES = 8
 _ONES = b"\xff\x00"
 """Eight 1 bits. No Huffman code consists of ones, so each block takes at least 17 of them."""
 
+_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
+"""Those that may end a scan, other than restart markers."""
+
+_OTHER = bytes(range(1, 0xFF))
+_UNKNOWN = 16
+"""Number of bits of a coefficient that no scan has."""
+
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE, _ARITHMETIC = 2, 8  # bits of the marker
 
@@ -49,22 +60,27 @@ class Header:
 
     Attributes:
         frame: marker of the frame, 0xC0 to 0xCF.
+        components: number of components.
         blocks: number of blocks of 8 x 8 samples, in all components.
         scans: whether it may have several scans: it is progressive, or has one for each component.
         restarts: whether it has restart markers.
+        start: offset of the header of the first scan.
         data: offset of the data of the first scan.
     """
 
     frame: int
+    components: int
     blocks: int
     scans: bool
     restarts: bool
+    start: int
     data: int
 
     @property
     def memory(self) -> int:
         """Memory of its decoder in bytes: with several scans, all coefficients."""
-        return 128 * self.blocks if self.scans else 0
+        copies = 256 if self.frame & _ARITHMETIC else 0
+        return (128 * self.scans + copies) * self.blocks
 
 
 def read_header(file: bytes) -> Header | None:
@@ -87,7 +103,7 @@ def read_header(file: bytes) -> Header | None:
             restarts = file[at + 4 : at + 6] != b"\0\0"
         elif marker == 0xDA:
             several = frame & 3 == _PROGRESSIVE or file[at + 4] < components
-            return Header(frame, blocks, several, restarts, at + 2 + length)
+            return Header(frame, components, blocks, several, restarts, at, at + 2 + length)
         at += 2 + length
     return None
 
@@ -126,8 +142,10 @@ def load_jpeg(image: ImageFile, file: bytes, header: Header) -> None:
     Raises:
         ImageError: more than a hundredth is missing at its end, or it is damaged.
     """
-    if header.frame & _ARITHMETIC:  # its decoder cannot wait
-        image.load()
+    if header.scans and not _has_all_scans(file, header):
+        raise _truncated()
+    if header.frame & _ARITHMETIC:
+        _load_arithmetic(image, file, header)
         return
     end = file.rfind(_EOI, max(header.data, len(file) - _TAIL))
     if end < 0 or image.format == "MPO":
@@ -155,8 +173,54 @@ def _decoded(image: ImageFile, file: bytes, end: int, header: Header) -> bool:
     finally:
         decoder.close()
     if not whole:
-        raise ImageError("truncated JPEG: the image data end early")
+        raise _truncated()
     return True
+
+
+def _truncated() -> ImageError:
+    return ImageError("truncated JPEG: the image data end early")
+
+
+def _has_all_scans(file: bytes, header: Header) -> bool:
+    """Return whether there are scans with all bits of all coefficients of all components.
+
+    A file that ends between two scans is valid, but a coarse or discoloured picture.
+    """
+    at, left = header.start, dict[int, list[int]]()
+    while (found := _MARKER.search(file, at)) and found[0] != _EOI:
+        at = found.start()
+        body = file[at + 4 : at + 2 + int.from_bytes(file[at + 2 : at + 4])]
+        at += 4 + len(body)
+        if found[0] == _SOS[:2] and body and len(body) == 4 + 2 * body[0]:
+            first, last, bits = body[-3:]
+            for component in body[1:-3:2]:
+                levels = left.setdefault(component, [_UNKNOWN] * 64)
+                levels[first : last + 1] = [bits & 15] * len(levels[first : last + 1])
+    progressive = header.frame & 3 == _PROGRESSIVE
+    complete = not progressive or not any(map(any, left.values()))
+    return len(left) == header.components and complete
+
+
+def _load_arithmetic(image: ImageFile, file: bytes, header: Header) -> None:
+    """Decode arithmetic coding, which goes on without an error where the data have ended."""
+    if header.restarts:
+        raise ImageError("a JPEG of arithmetic coding with restart markers", "unsupported")
+    end = header.start
+    while (found := _MARKER.search(file, end)) and found[0] != _EOI:
+        end = found.start() + 2 + int.from_bytes(file[found.start() + 2 : found.start() + 4])
+    data = file[: found.start() if found else None].rstrip(b"\xff")
+    pictures = []
+    for more in (_OTHER * (len(data) // len(_OTHER) + 1), b""):
+        decoder = _Decoder(image)
+        try:
+            if not decoder.feed(data + more + _EOI):
+                raise _truncated()
+        finally:
+            decoder.close()
+        pictures.append(np.asarray(image._new(image.im.copy())))
+    if np.mean(pictures[0] != pictures[1]) > 1 / MISSING:
+        raise _truncated()
+    image.tile, image.fp = [], None
 
 
 class _Decoder:

@@ -1,11 +1,15 @@
 """Jobs on a Ray cluster: each actor has a predictor and one core; Ray schedules and retries."""
 
 import os
+import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import chdir, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from urllib.request import url2pathname
 from uuid import uuid4
 
 from maskspot.engines.cluster import Cluster
@@ -16,6 +20,7 @@ from maskspot.inputs.selection import Selection
 from maskspot.model.loading import LoadOptions
 from maskspot.model.predictor import Predictor
 from maskspot.model.shipped import DEFAULT, find_model
+from maskspot.outputs.conflicts import OutputFiles
 from maskspot.outputs.form import Form
 from maskspot.outputs.writing import Counts
 from maskspot.progress import SILENT, Progress
@@ -23,6 +28,9 @@ from maskspot.scoring.job import PredictJob
 
 _AHEAD = 2
 """Number of partitions that wait for each worker."""
+
+_LEFT = re.compile(r"\.part-\d{6,}-[0-9a-f]{12}\.parquet\.[0-9a-f]{32}")
+"""Names of files that a worker has not finished."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +56,13 @@ class Work:
         load: the model, and how it is loaded.
         form: of the files: Parquet.
         output: URI of the folder of files.
+        folder: that relative paths start from, if the worker's machine has it.
     """
 
     load: LoadOptions
     form: Form
     output: str
+    folder: str
 
 
 class _Worker:
@@ -61,6 +71,8 @@ class _Worker:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._predictor: Predictor | None = None
+        with suppress(OSError):
+            os.chdir(work.folder)
 
     def score(self, model: bytes, partition: Partition) -> Done:
         """Score a partition and write its file, whole or not at all."""
@@ -102,7 +114,7 @@ def run_on_ray(job: PredictJob, cluster: Cluster, progress: Progress = SILENT) -
 
     Raises:
         UsageError: the job needs something that a cluster does not support, the cluster cannot be
-            reached, or the folder has files of other images.
+            reached, or the folder has files of other images or is one that is read.
         ModelFileError: the model cannot be loaded, or fails.
         MissingExtraError: maskspot[ray] is not installed.
     """
@@ -112,16 +124,20 @@ def run_on_ray(job: PredictJob, cluster: Cluster, progress: Progress = SILENT) -
     require_ray("`engine=ray`")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use otherwise
     output = _uri(job.destination.path)
+    files = _files(job, output)
+    passed = Counter[str]()
     predictor = job.load.load()  # what is wrong with the model is reported here, once
     form = replace(form, model=predictor.id)
-    partitions = _partitions(job.selection, cluster.partition)
-    work = Work(job.load, form, output)
-    scored = failed = files = 0
+    partitions = _partitions(job.selection, cluster.partition, files, passed)
+    work = Work(job.load, form, output, os.getcwd())
+    scored = failed = count = 0
     with progress.step("scoring", "images") as step:
         for each in score_partitions(partitions, work, cluster.address, job.workers.threads):
-            scored, failed, files = scored + each.scored, failed + each.failed, files + 1
+            scored, failed, count = scored + each.scored, failed + each.failed, count + 1
             step.update(scored + failed)
-    return Counts(scored, failed, None, model=predictor.info.name, device="ray", files=files)
+    return Counts(
+        scored, failed, None, dict(passed), predictor.info.name, device="ray", files=count
+    )
 
 
 def score_partitions(
@@ -142,14 +158,28 @@ def score_partitions(
         UsageError: the cluster cannot be reached, or the folder has files of other images.
         ModelFileError: the model fails.
     """
+    with tempfile.TemporaryDirectory() as empty:
+        # Ray lets workers import from the current folder, which may be a stranger's.
+        with chdir(empty):
+            _connect(address)
+        yield from _scored(partitions, work, workers)
+
+
+def _connect(address: str | None) -> None:
     import ray
-    from ray.util import ActorPool
 
     try:
         ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError) as error:
         why = " ".join(str(error).split())
         raise UsageError(f"{address}: {why}", argument="address") from None
+
+
+def _scored(partitions: Iterable[Partition], work: Work, workers: int | None) -> Iterator[Done]:
+    """Score partitions on the cluster that this process is connected to, and disconnect."""
+    import ray
+    from ray.util import ActorPool
+
     output = work.output
     try:
         existing = _existing(output)
@@ -186,7 +216,7 @@ def _existing(output: str) -> dict[str, str]:
     store.create_dir(folder, recursive=True)
     found = {}
     for file in store.get_file_info(fs.FileSelector(folder)):
-        if file.base_name.startswith(".part-"):
+        if _LEFT.fullmatch(file.base_name):
             store.delete_file(file.path)
         elif file.base_name.startswith("part-"):
             found[number_of(file.base_name)] = file.base_name
@@ -223,18 +253,31 @@ def _form(job: PredictJob) -> Form:
     return replace(form, format="parquet").form(None)
 
 
-def _partitions(selection: Selection, size: int) -> Iterator[Partition]:
+def _files(job: PredictJob, output: str) -> OutputFiles:
+    """Return the folder to write, which is neither read nor around what is."""
+    selection = job.selection
+    files = OutputFiles({}, {"path": Path(output) if os.path.isabs(output) else None})
+    files.check([selection.listing, *selection.images])
+    return files
+
+
+def _partitions(
+    selection: Selection, size: int, files: OutputFiles, passed: Counter[str]
+) -> Iterator[Partition]:
     listing = selection.listing
     if listing and listing.rstrip("/").endswith((".parquet", ".pq")):
         return of_parquet(listing, selection.column)
-    return of_items(selection.items(), size)
+    return of_items(files.check_items(selection.items(passed)), size)
 
 
 def _uri(output: Path) -> str:
+    """Return the path of a folder on this machine, or the URI of one elsewhere."""
     text = str(output)
     head, _, rest = text.partition(":/")  # a path keeps only one of a URI's slashes
-    if rest and not output.is_absolute():
+    if head.lower() == "file" and rest:
+        output = Path(url2pathname(f"/{rest.lstrip('/')}"))
+    elif rest and not output.is_absolute():
         return f"{head}://{rest.lstrip('/')}"
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file; a cluster writes a folder", argument="path")
-    return os.path.abspath(text)
+    return os.path.abspath(output)

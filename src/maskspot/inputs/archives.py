@@ -119,6 +119,8 @@ def _read(entry: ArchiveEntry) -> bytes:
     try:
         return b"".join(entry.blocks())
     except ArchiveError as error:
+        if error.__cause__ is None:  # refused, and not damaged
+            raise ImageError(str(error), "too large") from None
         why = type(error.__cause__).__name__
         raise ImageError(f"damaged in its archive ({why})") from error
 

@@ -57,7 +57,7 @@ def find_items(arguments: Sequence[str], passed: Counter[str] | None = None) -> 
 
     Args:
         arguments: files, folders, patterns, archives, URLs, or `-`.
-        passed: counts, by reason, what is left out of folders and archives.
+        passed: counts, by reason, what is left out of folders, archives and listings of URLs.
 
     Raises:
         UsageError: an argument is empty, `-` comes twice, or a package for a URL is missing.
@@ -153,7 +153,7 @@ def _named(name: str, alone: bool, passed: Counter[str] | None = None) -> Iterat
     if _is_url(local):
         from maskspot.inputs.urls import find
 
-        for shown, load in find(name, alone):
+        for shown, load in find(name, alone, passed):
             yield Item(shown, load)
     elif os.path.isdir(local):
         yield from _in_folder(local, alone, passed)

@@ -3,6 +3,7 @@
 import fnmatch
 import re
 import string
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -17,7 +18,16 @@ from maskspot.errors import (
     fail,
 )
 from maskspot.inputs.archives import LARGEST, Member
-from maskspot.inputs.folders import has_pattern, is_hidden, is_image, own_ending, path_key
+from maskspot.inputs.folders import (
+    HIDDEN,
+    LINKED_FOLDER,
+    NO_IMAGE,
+    has_pattern,
+    is_hidden,
+    is_image,
+    own_ending,
+    path_key,
+)
 from maskspot.inputs.web_listings import LONGEST, links
 from maskspot.proxies import check_certificates, proxy_for
 
@@ -29,6 +39,9 @@ SCHEMES = (
 )
 """URL schemes that images are read from. Others of fsspec may open local files or run code that a
 URL refers to, in particular chains such as `reference::http://...`."""
+
+ELSEWHERE = "linked in other folders"
+"""Why an image that a page links to is left out."""
 
 _USER = re.compile(r"(?<=://)[^/?#]*@")
 _BLOCK = 2**18
@@ -49,7 +62,7 @@ def public(url: str) -> str:
     return shown
 
 
-def find(url: str, alone: bool) -> Iterator[Member]:
+def find(url: str, alone: bool, passed: Counter[str] | None = None) -> Iterator[Member]:
     """Yield the image at a URL, or the images that it lists, in natural order.
 
     A URL that ends in a slash stands for all images below it, and a pattern for those that match;
@@ -58,6 +71,7 @@ def find(url: str, alone: bool) -> Iterator[Member]:
     Args:
         url: the URL.
         alone: name images by their path inside the folder, not by their URL.
+        passed: counts, by reason, what is left out of a folder; not what a pattern leaves out.
 
     Raises:
         UsageError: a package for this kind of URL is missing.
@@ -67,7 +81,7 @@ def find(url: str, alone: bool) -> Iterator[Member]:
     shown = public(url)
     try:
         system, path = _connect(url)
-        found = _list(system, path, url)
+        found = _list(system, path, url, Counter() if passed is None else passed)
     except UsageError:
         raise
     except Exception as error:
@@ -98,13 +112,16 @@ def _connect(url: str) -> tuple[Any, str]:
     if scheme not in SCHEMES:
         raise UsageError(f"{scheme}://: not a supported kind of URL ({', '.join(SCHEMES)})")
     try:
-        from fsspec.core import url_to_fs
+        from fsspec import get_filesystem_class
     except ImportError:
         raise MissingExtraError(shown, "remote") from None
     try:
         if _WEB.match(url):  # unchanged, as it may be signed
             url = quote(url, safe=string.printable.strip())
-        system, path = url_to_fs(url, **_web_options(url))
+        # Not by `url_to_fs`, which takes `::` anywhere for a chain, such as in http://[::1]/.
+        kind = get_filesystem_class(scheme)
+        system = kind(**(kind._get_kwargs_from_urls(url) | _web_options(url)))
+        path = kind._strip_protocol(url)
     except ImportError as error:
         if _WEB.match(url):
             raise MissingExtraError(shown, "remote") from None
@@ -125,23 +142,28 @@ def _web_options(url: str) -> dict[str, Any]:
     return {"encoded": True} | ({"proxy": proxy} if proxy else {})
 
 
-def _list(system: Any, path: str, url: str) -> tuple[str, list[str]] | None:
+def _list(system: Any, path: str, url: str, passed: Counter[str]) -> tuple[str, list[str]] | None:
     """Return a folder and the images below it; None if the URL is that of one file."""
     if not _is_listing(url) or (_has_pattern(url) and not _WEB.match(url) and system.exists(path)):
         return None
     if _WEB.match(url):
-        return _list_page(system, url)
-    if not _has_pattern(url):
-        folder, paths = path.rstrip("/") + "/", system.find(path)
-    else:
+        return _list_page(system, url, passed)
+    if _has_pattern(url):
         folder, paths = path[: _cut(path)], system.glob(path)
-        if own_ending(path):
-            return folder, [each.removeprefix(folder) for each in paths]
-    names = [each.removeprefix(folder) for each in paths]
-    return folder, [name for name in names if is_image(name) and not is_hidden(name)]
+        every = own_ending(path)
+        passed = Counter()
+    else:
+        folder, paths, every = path.rstrip("/") + "/", system.find(path), False
+    names = []
+    for name in (each.removeprefix(folder) for each in paths):
+        if every or (is_image(name) and not is_hidden(name)):
+            names.append(name)
+        else:
+            passed[HIDDEN if is_hidden(name) else NO_IMAGE] += 1
+    return folder, names
 
 
-def _list_page(system: Any, url: str) -> tuple[str, list[str]]:
+def _list_page(system: Any, url: str, passed: Counter[str]) -> tuple[str, list[str]]:
     """Return the images that a page links to; other links are not followed."""
     bare = re.split(r"[?#]", url)[0]
     folder, pattern = bare[: bare.rindex("/") + 1], bare[bare.rindex("/") + 1 :]
@@ -152,17 +174,34 @@ def _list_page(system: Any, url: str) -> tuple[str, list[str]]:
     place = there[: there.rindex("/") + 1]
     every = own_ending(pattern)
     names = []
-    for each in links(page, there):
+    for each in dict.fromkeys(links(page, there)):
         name = each.removeprefix(place)
         last = unquote(re.split(r"[?#]", name)[0])
         wanted = fnmatch.fnmatch(last, pattern or "*") and (every or is_image(last))
         if name != each and wanted and "/" not in last and not is_hidden(last):
             names.append(name)
+        elif not pattern and (why := _why_left_out(last, name != each)):
+            passed[why] += 1
     # A password in the URL is sent again, but only to the same server.
     same = urlsplit(_USER.sub("", folder)).netloc == urlsplit(place).netloc
     user = _USER.search(folder)
     place = place.replace("://", f"://{user[0]}", 1) if user and same else place
-    return place, list(dict.fromkeys(names))
+    return place, names
+
+
+def _why_left_out(path: str, is_below: bool) -> str:
+    """Return why a link of a page is left out; "" if it is none of those to count.
+
+    Args:
+        path: that it leads to, inside the folder of the page if it is there.
+        is_below: whether it is there.
+    """
+    name = path.rstrip("/")
+    if not is_below or "/" in name:
+        return ELSEWHERE if is_image(name) else ""
+    if is_hidden(name):
+        return HIDDEN
+    return LINKED_FOLDER if name != path else NO_IMAGE if name else ""
 
 
 def _page(system: Any, url: str) -> tuple[str, str]:

@@ -24,12 +24,14 @@ class OutputFiles:
     is the same file; those that do not exist yet are compared by path.
     """
 
-    def __init__(self, files: Mapping[str, Path | None], heatmaps: Path | None = None) -> None:
+    def __init__(
+        self, files: Mapping[str, Path | None], folders: Mapping[str, Path | None] | None = None
+    ) -> None:
         """Refuse invalid outputs before any work.
 
         Args:
             files: by the name of the argument; None where it is not given.
-            heatmaps: folder of heatmaps.
+            folders: in which any files are written, also by the name of the argument.
 
         Raises:
             UsageError: one is a folder, or two are the same file.
@@ -44,10 +46,9 @@ class OutputFiles:
             check_target(path)
             if not is_stream(path):
                 self._files.append((name, path))
-        self._heatmaps = heatmaps
+        self._folders = [(name, path) for name, path in (folders or {}).items() if path]
         used: dict[object, str] = {}
-        folder = [("heatmaps", heatmaps)] if heatmaps else []
-        for name, path in [*self._files, *folder]:
+        for name, path in [*self._files, *self._folders]:
             for place in (path, *_beside(name, path)):
                 # To some file systems names that differ in case are equal.
                 key = unicodedata.normalize("NFC", os.path.realpath(place)).casefold()
@@ -59,7 +60,7 @@ class OutputFiles:
                         )
 
     def check(self, inputs: Iterable[str | os.PathLike[str] | None]) -> None:
-        """Refuse to overwrite files that are read, and to write heatmaps into a folder that is.
+        """Refuse to overwrite files that are read, and to write a folder into one that is.
 
         Args:
             inputs: files and folders, which need not exist; None is ignored.
@@ -71,11 +72,12 @@ class OutputFiles:
             if not path:
                 continue
             self._check_file(path)
-            if self._heatmaps and _may_hold(os.fspath(path), self._heatmaps):
-                raise UsageError(
-                    f"{self._heatmaps} is in {path}, which is read; name a folder outside of it",
-                    argument="heatmaps",
-                )
+            for name, folder in self._folders:
+                if _may_hold(os.fspath(path), folder):
+                    raise UsageError(
+                        f"{folder} is in {path}, which is read; name a folder outside of it",
+                        argument=name,
+                    )
 
     def check_folder(self, folder: Path) -> None:
         """Refuse to overwrite the images of a folder of labelled images.
@@ -91,23 +93,22 @@ class OutputFiles:
         """Pass items on, and refuse to overwrite one: what folders and lists name is known late.
 
         Raises:
-            UsageError: an output is one of them, or one is in the folder of heatmaps.
+            UsageError: an output is one of them, or one is in a folder that is written.
         """
-        if not self._files and not self._heatmaps:
+        if not self._files and not self._folders:
             yield from items
             return
         there = {_identity(path): (name, path) for name, path in self._files}
         there.pop(None, None)
-        is_in_heatmaps = lru_cache(64)(self._is_in_heatmaps)
+        written_around = lru_cache(64)(self._written_around)
         for item in items:
             if item.path is not None:
                 if there and (found := there.get(_identity(item.path))):
                     raise _is_input(*found)
-                if self._heatmaps and is_in_heatmaps(item.path.parent):
+                for name, folder in written_around(item.path.parent):
                     raise UsageError(
-                        f"{self._heatmaps} has {item.name} in it, which is read; "
-                        "name another folder",
-                        argument="heatmaps",
+                        f"{folder} has {item.name} in it, which is read; name another folder",
+                        argument=name,
                     )
             yield item
 
@@ -117,8 +118,8 @@ class OutputFiles:
             if same or (_identity(path) is not None and _identity(path) == _identity(file)):
                 raise _is_input(name, file)
 
-    def _is_in_heatmaps(self, folder: Path) -> bool:
-        return self._heatmaps is not None and _is_below(folder, self._heatmaps)
+    def _written_around(self, path: Path) -> list[tuple[str, Path]]:
+        return [(name, folder) for name, folder in self._folders if _is_below(path, folder)]
 
 
 def _beside(name: str, path: Path) -> Iterator[Path]:

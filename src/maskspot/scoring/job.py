@@ -122,7 +122,7 @@ class PredictJob:
 
         to, selection = self.destination, self.selection
         files = OutputFiles(
-            {"path": to.path, "report": to.report, "cache": self.cache}, to.heatmaps
+            {"path": to.path, "report": to.report, "cache": self.cache}, {"heatmaps": to.heatmaps}
         )
         files.check([self.form.sample, self.load.model, selection.listing, *selection.images])
         return files
