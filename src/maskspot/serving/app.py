@@ -186,9 +186,7 @@ class Service:
     async def _unless_gone(self, request: Request, work: Future[_T], ends: float) -> _T:
         """Return the result of a thread, unless the client disconnects or the time is over."""
         made = asyncio.wrap_future(work)
-        gone = asyncio.ensure_future(
-            request.receive()
-        )  # after the body, only a disconnect can follow
+        gone = asyncio.ensure_future(request.receive())  # only a disconnect follows the body
         left = ends - asyncio.get_running_loop().time()
         try:
             either: set[asyncio.Future[Any]] = {made, gone}
@@ -199,6 +197,7 @@ class Service:
                 raise Gone
             raise self._late()
         finally:
+            work.cancel()  # at once, where cancelling `made` would do it in the loop's next turn
             made.cancel()
             gone.cancel()
 
