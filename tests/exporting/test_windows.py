@@ -118,6 +118,7 @@ def test_a_network_without_average_pooling_has_no_windows() -> None:
         views_of(make_model(graph), make_model(graph))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flip", [False, True])
 def test_a_file_with_windows_is_verified_calibrated_and_shows_a_finer_heatmap(
     run: Run, tmp_path: Path, flip: bool
@@ -171,6 +172,7 @@ def test_probabilities_of_an_export_keep_their_distance_from_0_and_1(
     np.testing.assert_allclose(far, [bound, 1 - bound], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_training_does_not_start_from_a_file_with_windows(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "windows.onnx"
     export(run, file, ExportOptions(windows=True))

@@ -189,6 +189,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_a_program_without_a_guard_runs_once_and_warns_as_one_process(
     pictures: Path, tmp_path: Path
 ) -> None:
