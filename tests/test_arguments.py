@@ -147,7 +147,10 @@ def test_options_of_all_commands_refuse_wrong_numbers(make: Any, given: dict[str
         make(**given)
 
 
-@pytest.mark.parametrize("call", [maskspot.compare, maskspot.train, maskspot.check])
+@pytest.mark.parametrize(
+    "call",
+    [maskspot.compare, pytest.param(maskspot.train, marks=pytest.mark.train), maskspot.check],
+)
 def test_functions_take_a_name_that_stands_alone(call: Any, tmp_path: Path) -> None:
     with pytest.raises(MaskspotError, match=re.escape(f"{tmp_path / 'none'}: ")):
         call(str(tmp_path / "none"))
