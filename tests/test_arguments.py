@@ -23,7 +23,7 @@ class Fruit:
     count: int = argument(2, help="How many.", least=1, most=9)
     ripe: bool = argument(False, help="Only ripe ones.")
     peel: bool | None = argument(None, help="Peel them, or do not.")
-    basket: Path | None = argument(None, help="Where to.", flags=("-b", "--basket-file"))
+    basket: Path | None = argument(None, help="Where to.", names=("b", "basket-file"))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def argument(
     default: Any = MISSING,
     *,
     help: str,
-    flags: tuple[str, ...] = (),
+    names: tuple[str, ...] = (),
     least: float | None = None,
     most: float | None = None,
     choices: tuple[str, ...] = (),
@@ -28,14 +28,14 @@ def argument(
     Args:
         default: of the field; without it, the argument is required.
         help: what it is, as a full sentence.
-        flags: names of the option; by default `--` and the name of the field.
+        names: names of the option, by default that of the field; one letter is a short name.
         least: smallest number that is admitted.
         most: largest one.
         choices: texts that are admitted; none stands for any.
         shown: `metavar`, `show_default` and `rich_help_panel` as Typer takes them; and
             `positional=True` for an argument without a flag.
     """
-    metadata = {"help": help, "flags": flags, "least": least, "most": most, "choices": choices}
+    metadata = {"help": help, "names": names, "least": least, "most": most, "choices": choices}
     return field(default=default, metadata=metadata | shown)
 
 

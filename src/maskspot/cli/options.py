@@ -25,7 +25,7 @@ _flags: dict[str, str] = {}
 
 _METAVARS: dict[Any, str] = {int: "N", float: "X", str: "NAME", Path: "FILE"}
 
-_OURS = ("flags", "least", "most", "choices")
+_OURS = ("names", "least", "most", "choices")
 """What `arguments.argument` notes and Typer does not know."""
 
 _SHORT = 24
@@ -126,7 +126,8 @@ def _parameters(
     for spec in chosen:
         facts = dict(spec.metadata)
         positional = facts.pop("positional", False)
-        flags, _, _, choices = (facts.pop(key, None) for key in _OURS)
+        given, _, _, choices = (facts.pop(key, None) for key in _OURS)
+        flags = tuple(_dashed_flag(name) for name in given or ())
         _flags[spec.name] = _flag(spec, flags, positional)
         inner = _inner(types[spec.name])
         if inner in _METAVARS:
@@ -168,10 +169,14 @@ def completed(choices: Iterable[str]) -> Callable[[str], list[str]]:
     return complete
 
 
-def _flag(spec: Field[Any], flags: tuple[str, ...] | None, positional: bool) -> str:
+def _dashed_flag(name: str) -> str:
+    return f"-{name}" if len(name) == 1 else f"--{_dashed(name)}"
+
+
+def _flag(spec: Field[Any], flags: tuple[str, ...], positional: bool) -> str:
     if positional:
         return str(spec.metadata.get("metavar") or spec.name.upper())
-    return flags[-1].partition("/")[0] if flags else f"--{_dashed(spec.name)}"
+    return flags[-1] if flags else f"--{_dashed(spec.name)}"
 
 
 def _shown_default(spec: Field[Any]) -> str | bool:

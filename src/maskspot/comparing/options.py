@@ -68,7 +68,7 @@ class BackboneTraining:
     backbones: tuple[str, ...] = argument(
         (),
         help="Backbones to train, and to compare too.",
-        flags=("--train",),
+        names=("train",),
         metavar="NAME,NAME,...",
     )
     data: tuple[Path, ...] = argument(

@@ -65,13 +65,13 @@ class PredictionSource:
     predictions: Path | None = argument(
         None,
         help="CSV or JSON Lines of predictions to evaluate, instead of images to score.",
-        flags=("-p", "--predictions"),
+        names=("p", "predictions"),
         rich_help_panel="Predictions",
     )
     model: str | os.PathLike[str] | None = argument(
         None,
         help="Model file, or the name of a shipped model.",
-        flags=("-m", "--model"),
+        names=("m", "model"),
         metavar="MODEL",
         show_default=DEFAULT,
         rich_help_panel="Predictions",

@@ -40,7 +40,7 @@ class Selection:
     listing: str | None = argument(
         None,
         help="File that lists the images, one per line; - is standard input.",
-        flags=("--from",),
+        names=("from",),
         metavar="FILE",
         rich_help_panel=_PANEL,
     )

@@ -22,7 +22,7 @@ class LoadOptions:
     model: str | os.PathLike[str] | None = argument(
         None,
         help="Model file, or the name of a shipped model.",
-        flags=("-m", "--model"),
+        names=("m", "model"),
         metavar="MODEL",
         show_default=DEFAULT,
         rich_help_panel=_MODEL,

@@ -26,7 +26,7 @@ class Destination:
     path: Path | None = argument(
         None,
         help="File to write.",
-        flags=("-o", "--output"),
+        names=("o", "output"),
         show_default="standard output, as with -",
         rich_help_panel=_PANEL,
     )

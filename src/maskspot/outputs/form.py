@@ -200,7 +200,7 @@ class FormOptions:
         help="What an image that cannot be scored becomes: blank (a row without a probability), "
         "skip (no row), fail (no output), or a row with the probability P.",
         metavar="blank|skip|fail|fill=P",
-        show_default="blank; fail with --sample",
+        show_default="blank; fail for a submission",
         rich_help_panel=_PANEL,
     )
 

@@ -30,7 +30,7 @@ class FetchSource:
     sources: tuple[Path, ...] = argument(
         (),
         help="Take an archive or a CSV from disk, or all of a folder; may be repeated.",
-        flags=("--from",),
+        names=("from",),
         rich_help_panel="Input",
     )
     demo: bool = argument(
