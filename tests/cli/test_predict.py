@@ -337,3 +337,11 @@ def test_names_with_line_breaks_stay_one_row_and_one_line(
         names = [row[0] for row in csv.reader(stream)]
     assert names[1:3] == ["a\r1\n2\x1b[31m.jpg", "b\r.jpg"]
     assert len(names) == 8
+
+
+def test_the_summary_lists_all_that_was_written(cli: Run, pictures: Path, tmp_path: Path) -> None:
+    pytest.importorskip("jinja2", reason="needs maskspot[report]")
+    output, maps, report = tmp_path / "o.csv", tmp_path / "maps", tmp_path / "r.html"
+    words = ("-m", "fast", "-o", output, "--heatmaps", maps, "--report", report)
+    result = cli("predict", pictures, *words)
+    assert result.err.rstrip().endswith(f"written to {output}, {maps} and {report}")

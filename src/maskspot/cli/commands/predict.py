@@ -136,7 +136,9 @@ def _summary(counts: "Counts", job: PredictJob, seconds: float) -> str:
     files = [str(each) for each in (to.path, to.heatmaps, to.report) if each]
     if files:
         new = "" if counts.files is None else f" ({_number(counts.files, 'new file')})"
-        parts.append(f"written to {' and '.join(files)}{new}")
+        *others, last = files
+        where = f"{', '.join(others)} and {last}" if others else last
+        parts.append(f"written to {where}{new}")
     return f"{text}: {'; '.join(parts)}" if parts else text
 
 
